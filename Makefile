@@ -1,0 +1,34 @@
+# Everything a newcomer needs: `make run` and `make test`. Both build .venv first.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: run test check bench clean
+
+run: $(VENV)/.ready  ## the quickstart recipe, then its report as report.html
+	$(BIN)/tinysql run quickstart --store runs --no-json
+	$(BIN)/tinysql report quickstart --store runs --out report.html --no-json
+
+test: check  ## linter, type checker and tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.ready-dev  ## the measurements behind the numbers in the documentation
+	$(BIN)/python -m pytest tests/benchmarks -m benchmark -s
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) torch==2.13.0
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	$(PIP) -e ".[dev]"
+	touch $@
+
+clean:  ## removes the environment; artifacts in runs/ stay
+	rm -rf $(VENV)

@@ -1,0 +1,168 @@
+"""Objects in an S3 bucket.
+
+Conditional PutObject with If-None-Match and If-Match; 412 and 409 both mean another writer won. A
+request whose reply was lost is retried by the client and then conflicts with itself, so every
+conditional write carries a random writer mark in the object's metadata, and the loser looks whose
+it is. Endpoint, region and credentials come from the usual AWS settings; requests are bounded in
+time and listings never cached. What is out of reach raises some OSError.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import s3fs
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    IncompleteReadError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
+from fsspec.asyn import sync
+from pyarrow import fs as arrow_fs
+
+from cluster.backends import StoredObject, Tagged
+
+_TRIES = 3
+_BROKEN_REPLY = (
+    aiohttp.ClientPayloadError,
+    IncompleteReadError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
+_BOUNDS = {
+    "connect_timeout": 5,
+    "read_timeout": 60,
+    "retries": {"mode": "standard", "total_max_attempts": 2},
+}
+"""Per request, and s3fs tries it up to five times: minutes at worst, where its default of reading
+without end would hang a job."""
+
+
+@cache
+def _client(bucket: str, pid: int) -> s3fs.S3FileSystem:  # noqa: ARG001 - none survives a fork
+    return s3fs.S3FileSystem(
+        use_listings_cache=False, skip_instance_cache=True, config_kwargs=_BOUNDS
+    )
+
+
+class Bucket:
+    """A bucket, through s3fs's client for its credentials, retries and concurrent transfers."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._bucket, _, prefix = root.partition("/")
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._fs = _client(self._bucket, os.getpid())
+
+    def read_tagged(self, key: str) -> Tagged:
+        async def fetch() -> Tagged:
+            reply = await self._fs._call_s3("get_object", Bucket=self._bucket, Key=self._key(key))
+            async with reply["Body"] as body:
+                return Tagged(await body.read(), reply["ETag"])
+
+        with _as_os_error():
+            for _ in range(_TRIES - 1):
+                with suppress(*_BROKEN_REPLY):
+                    return sync(self._fs.loop, fetch)
+            return sync(self._fs.loop, fetch)
+
+    def write(self, key: str, data: bytes) -> None:
+        self._call("put_object", Key=self._key(key), Body=data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        return self._put_if(key, data, IfNoneMatch="*")
+
+    def replace(self, key: str, data: bytes, tag: str) -> bool:
+        return self._put_if(key, data, IfMatch=tag)
+
+    def upload(self, key: str, path: Path) -> None:
+        with _as_os_error():
+            self._fs.put_file(str(path), f"{self._root}/{key}")
+
+    def download(self, key: str, path: Path) -> None:
+        with _as_os_error():
+            self._fs.get_file(f"{self._root}/{key}", str(path))
+
+    def exists(self, key: str) -> bool:
+        return self._head(key) is not None
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        more: dict[str, str] = {}
+        while True:
+            page = self._call("list_objects_v2", Prefix=self._key(prefix), **more)
+            for entry in page.get("Contents", ()):
+                key = entry["Key"].removeprefix(self._prefix)
+                yield StoredObject(key, entry["Size"], entry["LastModified"].timestamp())
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def delete(self, key: str) -> None:
+        self._call("delete_object", Key=self._key(key))
+
+    def arrow_filesystem(self) -> tuple[arrow_fs.FileSystem, str]:
+        return arrow_fs.PyFileSystem(arrow_fs.FSSpecHandler(self._fs)), self._root
+
+    def _key(self, key: str) -> str:
+        return f"{self._prefix}{key}"
+
+    def _call(self, method: str, **arguments: object) -> Any:
+        with _as_os_error():
+            return self._fs.call_s3(method, Bucket=self._bucket, **arguments)
+
+    def _head(self, key: str) -> Any | None:
+        try:
+            return self._call("head_object", Key=self._key(key))
+        except FileNotFoundError:
+            return None
+
+    def _put_if(self, key: str, data: bytes, **condition: str) -> bool:
+        mark = secrets.token_hex(8)
+        for _ in range(_TRIES):
+            try:
+                self._call(
+                    "put_object",
+                    Key=self._key(key),
+                    Body=data,
+                    Metadata={"writer": mark},
+                    **condition,
+                )
+            except OSError as error:
+                lost = (404, 409, 412) if "IfMatch" in condition else (409, 412)
+                if _status(error) not in lost:
+                    raise
+            else:
+                return True
+            stored = self._head(key)
+            if stored is not None:
+                return bool(stored["Metadata"].get("writer") == mark)
+            if "IfMatch" in condition:
+                return False
+            # 409 and no object: whoever conflicted with us failed or deleted it. Try again.
+            time.sleep(0.1)
+        return False
+
+
+def _status(error: OSError) -> int | None:
+    cause = error.__cause__
+    if not isinstance(cause, ClientError):
+        return None
+    status: int | None = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    """botocore's own failures (no route, no credentials, broken reply) are no OSError."""
+    try:
+        yield
+    except (BotoCoreError, aiohttp.ClientError) as error:
+        raise ConnectionError(str(error)) from error

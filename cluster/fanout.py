@@ -1,0 +1,223 @@
+"""Runs a function over the shards of a step on Ray, at most once to completion each.
+
+A shard is done when its receipt exists, so a rerun does only what is missing. A lost worker or node
+is retried by Ray; an error that the function raised is not, and does not stop the other shards.
+Tasks return receipts: the data goes from the worker to the store. At most a few tasks more than the
+cluster has room for are submitted, which is enough to make an autoscaler grow it.
+"""
+
+import math
+import tempfile
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+from pydantic import JsonValue
+from ray.exceptions import RayError, RayTaskError
+
+from cluster.artifact import ArtifactRef, Attempt, Receipt
+from cluster.manifest import Meter, Usage
+from cluster.steps import Resources, StepContext
+
+SYSTEM_RETRIES = 3
+_SPARE_TASKS = 2
+_POLL_SECONDS = 0.5
+
+
+class FanoutError(RuntimeError):
+    """Shards failed: lists each with the first line of its error. The others are committed."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A unit of work: its name within the step, and the function's keyword arguments for it."""
+
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Parent artifacts by role, made local on whichever machine asks."""
+
+    refs: dict[str, ArtifactRef]
+    cache: Path | None
+
+    @classmethod
+    def of(cls, context: StepContext) -> "Inputs":
+        """All parents of the step."""
+        return cls(dict(context.inputs), context.cache)
+
+    def local_dirs(self) -> dict[str, Path]:
+        return {role: ref.local_dir(self.cache) for role, ref in self.refs.items()}
+
+
+@dataclass(frozen=True)
+class _Work:
+    """All that a worker needs besides the shard."""
+
+    attempt: Attempt
+    inputs: Inputs
+    function: Callable[..., Mapping[str, JsonValue]]
+    cpus: float
+    gpus: float
+
+
+def map_shards(
+    context: StepContext,
+    function: Callable[..., Mapping[str, JsonValue]],
+    shards: Sequence[Shard],
+    *,
+    gpu: bool = False,
+) -> list[Receipt]:
+    """The receipts of all shards, in order, after running those that have none.
+
+    function(out_dir, **local parent directories, **shard.arguments) returns JSON-able metrics and
+    writes its files below out_dir. gpu asks for a GPU per shard where the cluster has any, and
+    then passes device="cuda".
+
+    Raises FanoutError once every other shard is done, or the user error itself when all failures
+    are the user's.
+    """
+    names = [shard.name for shard in shards]
+    if len(set(names)) != len(names):
+        raise ValueError(f"step {context.step.name}: shard names must be unique, got {names}")
+    with ThreadPoolExecutor(16) as pool:
+        found = pool.map(context.attempt.receipt, names)
+        receipts = {receipt.shard: receipt for receipt in found if receipt is not None}
+    context.progress.start(context.step.name, len(shards), "shards")
+    context.progress.advance(len(receipts))
+    failures: dict[str, Exception] = {}
+    missing = [shard for shard in shards if shard.name not in receipts]
+    work = _work(context, function, gpu)
+    with closing(_outcomes(context, work, missing)) as outcomes:
+        for name, outcome in outcomes:
+            if isinstance(outcome, Receipt):
+                receipts[name] = outcome
+                context.progress.advance(1, **numbers_in(outcome.metrics))
+            else:
+                failures[name] = outcome
+                context.progress.advance(1, failed=name)
+    if failures:
+        raise _failure(context.step.name, failures, len(shards))
+    return [receipts[name] for name in names]
+
+
+def cause_of(error: RayError) -> Exception:
+    """What the function raised, where that is what failed; else the Ray error itself."""
+    cause = error.cause if isinstance(error, RayTaskError) else None
+    return cause if isinstance(cause, Exception) else error
+
+
+def is_user_error(error: BaseException) -> bool:
+    """Whether the message is one line for the user; both packages mark such types."""
+    return getattr(error, "user_error", False)
+
+
+def numbers_in(metrics: Mapping[str, object]) -> dict[str, object]:
+    """The metrics to show beside a progress bar."""
+    # advance's own argument is called n, as many a count is.
+    return {
+        key: value
+        for key, value in metrics.items()
+        if isinstance(value, int | float) and key not in ("self", "n")
+    }
+
+
+def _work(
+    context: StepContext,
+    function: Callable[..., Mapping[str, JsonValue]],
+    gpu: bool,
+) -> _Work:
+    resources = context.step.resources
+    return _Work(
+        attempt=context.attempt,
+        inputs=Inputs.of(context),
+        function=function,
+        cpus=resources.cpus_per_worker,
+        gpus=gpus_per_worker(context.step.resources) if gpu else 0.0,
+    )
+
+
+def gpus_per_worker(resources: Resources) -> float:
+    """As asked for; else one where the cluster has any now."""
+    if resources.gpus_per_worker is not None:
+        return resources.gpus_per_worker
+    return 1.0 if ray.cluster_resources().get("GPU", 0) > 0 else 0.0
+
+
+def _outcomes(
+    context: StepContext, work: _Work, shards: Sequence[Shard]
+) -> Generator[tuple[str, Receipt | Exception], None, None]:
+    """Each shard's name with its receipt or error, as they finish; closing it cancels the rest."""
+    task = _run_shard.options(num_cpus=work.cpus, num_gpus=work.gpus, name=context.step.name)
+    shared = ray.put(work)
+    waiting = list(reversed(shards))
+    running: dict[ray.ObjectRef, str] = {}
+    try:
+        while waiting or running:
+            context.lease.check()
+            while waiting and len(running) < _room(work, context.step.resources.workers):
+                shard = waiting.pop()
+                running[task.remote(shared, shard)] = shard.name
+            # The timeout lets Ctrl-C and a lost lease act, and room be measured again.
+            done, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
+            for ref in done:
+                yield running.pop(ref), _result(ref)
+    finally:
+        for ref in running:
+            ray.cancel(ref, force=True)
+
+
+def _room(work: _Work, workers: int | None) -> int:
+    """How many tasks may be in flight now."""
+    if workers is not None:
+        return workers
+    total = ray.cluster_resources()
+    need = {"CPU": work.cpus, "GPU": work.gpus}
+    fits = [total.get(kind, 0.0) / amount for kind, amount in need.items() if amount]
+    return math.floor(min(fits, default=1.0)) + _SPARE_TASKS
+
+
+def _result(ref: ray.ObjectRef) -> Receipt | Exception:
+    try:
+        return ray.get(ref)
+    except RayError as error:
+        cause = cause_of(error)
+        if cause is not error:
+            cause.add_note(str(error))  # the worker's traceback
+        return cause
+
+
+def _failure(step: str, failures: Mapping[str, Exception], total: int) -> Exception:
+    if all(is_user_error(error) for error in failures.values()):
+        return next(iter(failures.values()))
+    lines = [f"  {name}: {_first_line(error)}" for name, error in sorted(failures.items())]
+    summary = f"step {step}: {len(lines)} of {total} shards failed, the others are kept:"
+    error = FanoutError("\n".join([summary, *lines]))
+    error.__cause__ = next(iter(failures.values()))
+    return error
+
+
+def _first_line(error: BaseException) -> str:
+    kind = type(error).__name__.removeprefix("RayTaskError(").removesuffix(")")
+    return f"{kind}: {next(iter(str(error).strip().splitlines()), '')}"
+
+
+@ray.remote(max_retries=SYSTEM_RETRIES, retry_exceptions=False)
+def _run_shard(work: _Work, shard: Shard) -> Receipt:
+    """Runs on a worker. A retry after a lost worker is harmless: the first receipt wins."""
+    meter = Meter()
+    with tempfile.TemporaryDirectory(prefix="shard-") as folder:
+        out_dir = Path(folder)
+        placement = {"device": "cuda"} if work.gpus else {}
+        arguments = {**work.inputs.local_dirs(), **shard.arguments, **placement}
+        metrics = work.function(out_dir, **arguments)
+        objects = work.attempt.put_dir(out_dir)
+    seconds = meter.timings().seconds
+    usage = meter.usage() + Usage(gpu_seconds=round(work.gpus * seconds, 3))
+    return work.attempt.commit_shard(shard.name, objects, metrics, usage)

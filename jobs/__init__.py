@@ -1,0 +1,1 @@
+"""One thin module per verb: parse, configure, run the step."""

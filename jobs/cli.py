@@ -1,0 +1,33 @@
+"""The `tinysql` command: every verb under one name."""
+
+import typer
+
+from jobs.entry import exit_codes, step_command
+from jobs.gc import gc
+from jobs.ls import ls
+from jobs.pipeline import run
+from jobs.read_report import report
+from jobs.show import show
+
+_STEPS = ("dataset", "base", "model", "evaluation", "pairs", "patching", "sae")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app = typer.Typer(
+        help="A factory and laboratory for small text-to-SQL models, on Ray.",
+        epilog="Start with: tinysql run quickstart",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for verb in (run, ls, show, report, gc):
+        app.command(rich_help_panel="Recipes and artifacts")(verb)
+    for kind in _STEPS:
+        app.command(rich_help_panel="One step of a recipe, and what it needs")(step_command(kind))
+    with exit_codes():
+        app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""What a person sees: progress bars and tables on a terminal, plain lines elsewhere.
+
+Everything here goes to stderr, so that stdout carries results only.
+"""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from cluster.progress import Progress as StepProgress
+from cluster.steps import Planned, Result
+
+_SHOWN = ("loss", "exact_match", "fvu", "l0", "dead", "rows")
+
+
+class Bars:
+    """A Rich progress bar for the step at hand."""
+
+    def __init__(self, console: Console) -> None:
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("[bold]{task.description:<11}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+            console=console,
+            transient=True,
+        )
+        self._task = self._bars.add_task("", total=None, unit="", note="", visible=False)
+
+    def start(self, step: str, total: int | None, unit: str) -> None:
+        """Show a new bar."""
+        self._bars.reset(
+            self._task, total=total, description=step, unit=unit, note="", visible=True
+        )
+        self._bars.start()
+
+    def advance(self, n: int = 1, **info: object) -> None:
+        """Move the bar and show what is known of the step."""
+        self._bars.update(self._task, advance=n, note=_note(info))
+
+    def done(self) -> None:
+        """Take the bar away."""
+        self._bars.update(self._task, visible=False)
+        self._bars.stop()
+
+
+class Lines:
+    """One plain line whenever something worth a line happens: waiting for another process."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._step = ""
+
+    def start(self, step: str, total: int | None, unit: str) -> None:  # noqa: ARG002
+        """Remember which step the next lines are about."""
+        self._step = step
+
+    def advance(self, n: int = 1, **info: object) -> None:  # noqa: ARG002
+        """Say what is being waited for."""
+        if str(info.get("note", "")).startswith("waiting"):
+            self._console.print(f"{self._step}: {info['note']}", highlight=False)
+
+    def done(self) -> None:
+        """Nothing to take away."""
+
+
+def make_progress(console: Console) -> StepProgress:
+    """Bars on a terminal, lines elsewhere."""
+    return Bars(console) if console.is_terminal else Lines(console)
+
+
+def plan_table(plan: Sequence[Planned]) -> Table:
+    """What a run would do: one row per step."""
+    table = Table(title="Plan", title_justify="left")
+    for heading in ("step", "kind", "artifact", "state"):
+        table.add_column(heading, overflow="fold")
+    for planned in plan:
+        step = planned.step
+        state = "[green]committed[/], reused" if planned.manifest else "[yellow]to run[/]"
+        table.add_row(step.name, step.kind.name, step.path, state)
+    return table
+
+
+def result_line(result: Result) -> str:
+    """One line about a finished step."""
+    manifest = result.manifest
+    how = "reused" if result.reused else f"{manifest.timings.seconds:.1f} s"
+    return f"{result.step.name:<11} {how:>9}  {result.step.path}"
+
+
+def headline(results: Sequence[Result]) -> str | None:
+    """The sentence a reader wants first: the execution accuracy, with n and interval."""
+    for result in results:
+        if result.step.kind.name == "evaluation":
+            score = result.manifest.metrics["execution"]
+            assert isinstance(score, dict)
+            return (
+                f"execution accuracy {score['rate']:.4f}  ({score['k']}/{score['n']}, "
+                f"95% interval {score['low']:.4f} to {score['high']:.4f})"
+            )
+    return None
+
+
+def _note(info: dict[str, object]) -> str:
+    if "note" in info:
+        return str(info["note"])
+    shown = [
+        f"{key} {value:.4g}" for key in _SHOWN if isinstance(value := info.get(key), int | float)
+    ]
+    return "  ".join(shown)

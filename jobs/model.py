@@ -1,0 +1,33 @@
+"""The model step: the base model fine-tuned on the dataset, under Ray Train and DeepSpeed.
+
+    python -m jobs.model --recipe quickstart --store runs
+"""
+
+from typing import Any
+
+from cluster.steps import StepContext, StepKind
+from tinysql.train.config import TrainingConfig
+
+
+def run(context: StepContext, config: TrainingConfig) -> dict[str, Any]:
+    """Fine-tune, resuming from the last checkpoint when there is one."""
+    from cluster.gang import run_gang  # noqa: PLC0415
+    from tinysql.train.finetune import finetune  # noqa: PLC0415
+
+    receipt = run_gang(
+        context, finetune, {"config": config}, gpu=True, shared_rows=config.batch_rows
+    )
+    context.include(receipt)
+    return receipt.metrics
+
+
+def _slug(config: TrainingConfig) -> str:
+    return f"{config.optimizer}-{config.steps}x{config.batch_rows}"
+
+
+KIND: StepKind = StepKind("model", 1, TrainingConfig, lambda _: ("base", "dataset"), run, _slug)
+
+if __name__ == "__main__":
+    from jobs.entry import main, step_command
+
+    main(step_command("model"))

@@ -1,0 +1,201 @@
+"""Recipes: YAML files that name steps and their configuration, turned into steps.
+
+    description: one line
+    steps:
+      dataset:            # the step's name; also its kind, unless `kind` says otherwise
+        config: {...}     # fields of the kind's configuration; what is left out has its default
+        uses: {...}       # role -> step name; a role is served by the step of its name by default
+        resources: {...}  # workers, cpus_per_worker, gpus_per_worker: where it runs, not what it is
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cluster.errors import UserError
+from cluster.steps import Resources, Step, StepKind
+
+_SERVED_BY = {"base": ("base", "model"), "model": ("model", "base")}
+"""Kinds that can play a role, where not the one kind of its name."""
+
+
+class StepEntry(BaseModel):
+    """One step as a recipe writes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str | None = None
+    config: dict[str, Any] = Field(default_factory=dict)
+    uses: dict[str, str] = Field(default_factory=dict)
+    resources: Resources = Resources()
+
+
+class Recipe(BaseModel):
+    """A recipe as written, before its configurations are checked by their kinds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: str
+    steps: dict[str, StepEntry] = Field(min_length=1)
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package."""
+    folder = files("jobs").joinpath("recipes")
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir())
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe with this name, or in this .yaml file, with `step.field=value` overrides applied.
+
+    Raises UserError when there is none, or it is not a recipe.
+    """
+    recipe = _check(_parse(_read(name), name), f"recipe {name}")
+    for override in overrides:
+        written = recipe.model_dump(exclude_unset=True)
+        _override(written, override)
+        recipe = _check(written, f"--set {override!r}")
+    return recipe
+
+
+def build_steps(recipe: Recipe, kinds: Mapping[str, StepKind]) -> dict[str, Step]:
+    """The recipe's steps by name, wired to their parents; raises UserError on a mistake."""
+    steps: dict[str, Step] = {}
+
+    def build(name: str, wanted_by: tuple[str, ...]) -> Step:
+        if name in wanted_by:
+            raise UserError(f"steps: {' -> '.join([*wanted_by, name])} is a circle")
+        if name not in recipe.steps:
+            raise UserError(
+                f"steps.{wanted_by[-1]}: uses {name!r}, which is not a step of this recipe; "
+                f"expected one of {', '.join(recipe.steps)}"
+            )
+        if name not in steps:
+            entry = recipe.steps[name]
+            kind = _kind_of(name, entry, kinds)
+            config = _config_of(name, entry, kind)
+            roles = kind.parents(config)
+            _check_uses(name, entry, kinds)
+            parents = {
+                role: build(entry.uses.get(role, role), (*wanted_by, name)) for role in roles
+            }
+            _check_parents(name, parents)
+            steps[name] = Step(name, kind, config, parents, entry.resources)
+        return steps[name]
+
+    for name in recipe.steps:
+        build(name, ())
+    return steps
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first mistake pydantic found, in one line."""
+    problem = error.errors()[0]
+    place = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = "unknown key"
+    got = "" if problem["type"] in ("value_error", "missing") else f" (got {problem['input']!r})"
+    return f"{place}: {message}{got}" if place else f"{message}{got}"
+
+
+def _read(name: str) -> str:
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise UserError(f"recipe file {name!r} does not exist")
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"recipe file {name!r} cannot be read: {error}") from error
+    if name not in recipe_names():
+        raise UserError(
+            f"unknown recipe {name!r}: expected one of {', '.join(recipe_names())} "
+            "or the path of a .yaml file"
+        )
+    return files("jobs").joinpath("recipes", f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def _check(written: Any, where: str) -> Recipe:
+    if not isinstance(written, dict):
+        raise UserError(f"{where}: expected a mapping with description and steps")
+    try:
+        return Recipe.model_validate(written)
+    except ValidationError as error:
+        raise UserError(f"{where}: {first_problem(error)}") from error
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML lets the last of two equal keys win, which in a recipe is a mistake."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"{key!r} is there twice")
+        return super().construct_mapping(node, deep)
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, _UniqueKeys)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{where}: not YAML: {reason}") from error
+
+
+def _override(written: dict[str, Any], override: str) -> None:
+    """Set `step.field[.field]=value`; `resources` and `uses` of a step are beside its config."""
+    path, equals, value = override.partition("=")
+    step, *fields = path.split(".")
+    if not equals or not fields:
+        raise UserError(f"--set {override!r}: expected step.field=value, as in model.steps=300")
+    steps = written["steps"]
+    if step not in steps:
+        raise UserError(f"--set {override!r}: no step {step!r}; expected one of {', '.join(steps)}")
+    entry = steps[step]
+    beside = fields[0] in ("resources", "uses")
+    place = entry if beside else entry.setdefault("config", {})
+    for name in fields[:-1]:
+        place = place.setdefault(name, {})
+        if not isinstance(place, dict):
+            raise UserError(f"--set {override!r}: {name!r} holds a value, not fields")
+    place[fields[-1]] = _parse(value, f"--set {override!r}")
+
+
+def _kind_of(name: str, entry: StepEntry, kinds: Mapping[str, StepKind]) -> StepKind:
+    kind = entry.kind or name
+    if kind not in kinds:
+        raise UserError(
+            f"steps.{name}: unknown kind {kind!r}; expected one of {', '.join(kinds)}"
+        )
+    return kinds[kind]
+
+
+def _config_of(name: str, entry: StepEntry, kind: StepKind) -> BaseModel:
+    try:
+        return kind.config.model_validate(entry.config)
+    except ValidationError as error:
+        raise UserError(f"steps.{name}.config.{first_problem(error)}") from error
+
+
+def _check_uses(name: str, entry: StepEntry, roles: Iterable[str]) -> None:
+    # A role that this configuration has no need of is no mistake: another --set may need it.
+    unknown = sorted(set(entry.uses) - set(roles))
+    if unknown:
+        expected = ", ".join(roles)
+        raise UserError(f"steps.{name}.uses: unknown role {unknown[0]!r}; expected {expected}")
+
+
+def _check_parents(name: str, parents: Mapping[str, Step]) -> None:
+    for role, parent in parents.items():
+        kinds = _SERVED_BY.get(role, (role,))
+        if parent.kind.name not in kinds:
+            raise UserError(
+                f"steps.{name}.uses: {role} got {parent.name!r}, a {parent.kind.name} step; "
+                f"expected one of kind {' or '.join(kinds)}"
+            )

@@ -1,0 +1,133 @@
+"""Functions that tests run on Ray workers, which import this module by name."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import distributed
+
+from cluster.errors import UserError
+
+
+def write_number(out_dir: Path, *, number: int, trace: str) -> dict:
+    """A shard that leaves one trace per execution."""
+    Path(trace, f"{number}-{os.getpid()}-{time.time_ns()}").touch()
+    (out_dir / f"{number}.txt").write_text(str(number))
+    return {"number": number, "n": 1, "threads": int(os.environ["OMP_NUM_THREADS"])}
+
+
+def fail_on(out_dir: Path, *, number: int, trace: str, bad: list[int]) -> dict:
+    metrics = write_number(out_dir, number=number, trace=trace)
+    if number in bad:
+        raise ValueError(f"number {number} is bad\nsecond line")
+    return metrics
+
+
+def mistake(out_dir: Path, *, number: int, trace: str) -> dict:
+    write_number(out_dir, number=number, trace=trace)
+    raise UserError("number: got 1, expected 2, use 2")
+
+
+def die_once(out_dir: Path, *, number: int, trace: str) -> dict:
+    """The first execution is killed as the kernel's memory killer would."""
+    first = not list(Path(trace).iterdir())
+    metrics = write_number(out_dir, number=number, trace=trace)
+    if first:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return metrics
+
+
+def sleep_long(out_dir: Path, *, number: int, trace: str) -> dict:
+    metrics = write_number(out_dir, number=number, trace=trace)
+    time.sleep(60)
+    Path(trace, "survived").touch()
+    return metrics
+
+
+def note_overlap(_out_dir: Path, *, number: int, trace: str) -> dict:
+    """Counts the shards that run at the same time."""
+    mine = Path(trace, str(number))
+    mine.touch()
+    time.sleep(0.1)
+    others = len(list(Path(trace).iterdir())) - 1
+    mine.unlink()
+    return {"others": others}
+
+
+def count_steps(
+    out_dir: Path,
+    *,
+    rank: int,
+    world_size: int,
+    local_rank: int,
+    device: str,
+    log: Callable[[dict], None],
+    save: Callable[[Path, dict], None],
+    restore: Path | None,
+    num_steps: int,
+    trace: str,
+    kill_rank_at: int | None = None,
+    seconds: float = 0.0,
+    failure: str | None = None,
+) -> dict:
+    """A training loop whose weights are the number of steps done, summed over the ranks."""
+    done = 0
+    if restore is not None:
+        done = json.loads((restore / f"rank-{rank}.json").read_text())["done"]
+    Path(trace, f"start-{rank}-{done}-{time.time_ns()}").touch()
+    while done < num_steps:
+        total = torch.ones(1)
+        distributed.all_reduce(total)
+        assert total.item() == world_size
+        done += 1
+        time.sleep(seconds)
+        if failure:
+            raise UserError(failure) if failure.endswith("!") else KeyError(failure)
+        if done == kill_rank_at and rank == 1 and not (killed := Path(trace, "killed")).exists():
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        log({"step": done, "num_steps": num_steps, "loss": 1 / done})
+        if done % 2 == 0:
+            folder = out_dir.parent / f"checkpoint-{done}"
+            folder.mkdir()
+            (folder / f"rank-{rank}.json").write_text(json.dumps({"done": done}))
+            save(folder, {"step": done})
+    (out_dir / "weights.json").write_text(json.dumps(done))
+    return {
+        "steps": done,
+        "world_size": world_size,
+        "local_rank": local_rank,
+        "device": device,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def train_with_deepspeed(
+    out_dir: Path, *, rank: int, log: Callable[[dict], None], **_: object
+) -> dict:
+    """One ZeRO step where no compiler can be found."""
+    os.environ["PATH"] = "/nonexistent"
+    import deepspeed  # noqa: PLC0415 - after PATH, and in no other test
+
+    # DeepSpeed would build a shared-memory collective just in time; gloo does without.
+    deepspeed.ops.__compatible_ops__ = {}
+    model = torch.nn.Linear(4, 1)
+    engine, *_ = deepspeed.initialize(
+        model=model,
+        model_parameters=model.parameters(),
+        config={
+            "train_micro_batch_size_per_gpu": 2,
+            "optimizer": {"type": "AdamW", "params": {"lr": 0.1, "torch_adam": True}},
+            "zero_optimization": {"stage": 1},
+        },
+    )
+    loss = engine(torch.ones(2, 4)).square().mean()
+    engine.backward(loss)
+    engine.step()
+    log({"step": 1, "loss": loss.item()})
+    (out_dir / "done").write_text(str(rank))
+    return {"accelerator": deepspeed.accelerator.get_accelerator().device_name()}

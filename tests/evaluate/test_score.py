@@ -1,0 +1,160 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tinysql.errors import InputError
+from tinysql.evaluate.score import (
+    EvaluationConfig,
+    count,
+    fold,
+    read_rows,
+    score,
+    summarize,
+    write_predictions,
+)
+
+CONFIG = EvaluationConfig()
+
+
+def make_row(number: int) -> dict[str, Any]:
+    names, types = ["price", "name", "made"], ["REAL", "VARCHAR(20)", "DATE"]
+    select = names[: 1 + number % 3]
+    order_by = ["made", "name"] if number % 2 else []
+    order = " ORDER BY made ASC, name DESC" if number % 2 else ""
+    columns = ", ".join(map(" ".join, zip(names, types, strict=True)))
+    return {
+        "id": 100 + number,
+        "question": f"show {number}",
+        "schema_sql": f"CREATE TABLE car ( {columns} )",
+        "gold_sql": f"SELECT {', '.join(select)} FROM car{order}",
+        "select": select,
+        "order_by": order_by,
+    }
+
+
+ROWS = [make_row(number) for number in range(12)]
+GOLDS = [row["gold_sql"] for row in ROWS]
+
+
+def metrics(rows: list[dict[str, Any]], pred_sqls: list[str]) -> dict[str, Any]:
+    counted = count(score(rows, pred_sqls, CONFIG), [len(row["select"]) for row in rows])
+    return json.loads(json.dumps({**counted, "truncated": 1}))
+
+
+def test_score_gold_is_always_right() -> None:
+    predictions = score(ROWS, GOLDS, CONFIG)
+    assert all(each.exec_match and each.exact_match for each in predictions)
+    assert {each.verdict for each in predictions} == {"match"}
+
+
+@pytest.mark.parametrize("text", ["", "SELECT 1", "SELECT * FROM car", "DROP TABLE car", "\ud800"])
+def test_score_constant_answers_are_never_right(text: str) -> None:
+    rows = [row for row in ROWS if len(row["select"]) < 3]
+    predictions = score(rows, [text] * len(rows), CONFIG)
+    assert not any(each.exec_match or each.exact_match for each in predictions)
+
+
+def test_score_two_kinds_of_match_are_independent() -> None:
+    aliased = score(ROWS[:1], ["SELECT c.price FROM car c"], CONFIG)[0]
+    assert (aliased.exec_match, aliased.exact_match) == (True, False)
+    flipped = score(ROWS[1:2], [GOLDS[1].replace("ASC", "DESC")], CONFIG)[0]
+    assert (flipped.verdict, flipped.exact_match) == ("wrong_order", False)
+
+
+def test_score_does_not_depend_on_the_shards() -> None:
+    pred_sqls = [sql.replace("ASC", "DESC") for sql in GOLDS]
+    whole = score(ROWS, pred_sqls, CONFIG)
+    parts = [score(ROWS[i : i + 1], pred_sqls[i : i + 1], CONFIG)[0] for i in range(len(ROWS))]
+    assert parts == whole
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"gold_sql": "SELECT cost FROM car"}, "no such column"),
+        ({"gold_sql": "SELECT price FROM car; SELECT 1"}, "one statement"),
+        ({"schema_sql": "CREATE TABLE bus ( price REAL )"}, "no such table"),
+    ],
+)
+def test_score_broken_row_raises_instead_of_scoring(change: dict[str, str], words: str) -> None:
+    with pytest.raises(RuntimeError, match=words):
+        score([{**ROWS[0], **change}], [GOLDS[0]], CONFIG)
+
+
+def test_score_gold_that_a_constant_matches_raises() -> None:
+    row = {**ROWS[0], "gold_sql": "SELECT 1", "select": ["1"]}
+    with pytest.raises(RuntimeError, match="constant answer"):
+        score([row], ["SELECT 1"], CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        ("SELECT a FROM t", " SELECT  a\nFROM t ; ", True),
+        ("SELECT a FROM t", "SELECT a FROM t;;", False),
+        ("SELECT a FROM t", "select a from t", False),
+        ("SELECT a, b FROM t", "SELECT a,b FROM t", False),
+    ],
+)
+def test_fold_is_what_exact_match_compares(left: str, right: str, same: bool) -> None:
+    assert (fold(left) == fold(right)) is same
+
+
+def test_write_predictions_round_trip(tmp_path: Path) -> None:
+    pred_sqls = ["SELECT '\ud800'", *GOLDS[1:]]
+    predictions = score(ROWS, pred_sqls, CONFIG)
+    for name in ("a.parquet", "b.parquet"):
+        write_predictions(tmp_path / name, predictions)
+    table = pq.read_table(tmp_path / "a.parquet")
+    assert table.column_names == [
+        "id", "question", "schema_sql", "gold_sql", "pred_sql", "verdict", "exec_match",
+        "exact_match", "error",
+    ]  # fmt: skip
+    assert table["exec_match"].to_pylist() == [False] + [True] * 11
+    assert table["error"].null_count == 11
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_summarize_does_not_depend_on_the_shards() -> None:
+    pred_sqls = [GOLDS[0], "SELECT 1", "", *GOLDS[3:-1], "SELECT cost FROM car"]
+    whole = summarize([metrics(ROWS, pred_sqls)])
+    parts = summarize([metrics(ROWS[i : i + 4], pred_sqls[i : i + 4]) for i in (0, 4, 8)])
+    times = {"truncated"}
+    assert {k: v for k, v in whole.items() if k not in times} == {
+        k: v for k, v in parts.items() if k not in times
+    }
+    assert parts["truncated"] == 3
+    assert whole["n"] == 12
+    assert (whole["execution"]["k"], whole["execution"]["n"]) == (9, 12)
+    assert 0 < whole["execution"]["low"] < 0.75 < whole["execution"]["high"] < 1
+    counts = {verdict: n for verdict, n in whole["verdicts"].items() if n}
+    assert counts == {"match": 9, "wrong_columns": 1, "no_sql": 1, "unknown_column": 1}
+    assert {w: each["n"] for w, each in whole["by_num_selected"].items()} == dict.fromkeys("123", 4)
+    assert [each["id"] for each in whole["wrong"]] == [101, 102, 111]
+
+
+def test_summarize_nothing_raises() -> None:
+    with pytest.raises(ValueError, match="no shards"):
+        summarize([])
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    for number, rows in enumerate((ROWS[:5], ROWS[5:6], ROWS[6:])):
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"test-{number:05d}.parquet")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 12), (0, 5), (4, 7), (5, 6), (11, 12)])
+def test_read_rows_counts_through_the_files(dataset: Path, start: int, stop: int) -> None:
+    assert read_rows(dataset, "test", start, stop) == ROWS[start:stop]
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 13), (12, 13), (3, 3), (-1, 2)])
+def test_read_rows_outside_the_split_is_refused(dataset: Path, start: int, stop: int) -> None:
+    with pytest.raises(InputError, match="it has 12"):
+        read_rows(dataset, "test", start, stop)

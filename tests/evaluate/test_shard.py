@@ -1,0 +1,97 @@
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from tinysql.data.prompts import format_completion, format_prompt
+from tinysql.evaluate.score import EvaluationConfig, summarize
+from tinysql.evaluate.shard import evaluate_shard
+from tinysql.models.tokenizer import train_tokenizer
+
+CONFIG = EvaluationConfig(split="validation", max_new_tokens=16)
+
+
+def make_rows() -> list[dict[str, Any]]:
+    rows = []
+    for number, (table, column) in enumerate([("cars", "price"), ("pets", "name")] * 3):
+        rows.append(
+            {
+                "id": number,
+                "question": f"show {column} of {table} {number}",
+                "schema_sql": f"CREATE TABLE {table} ( {column} TEXT, id INTEGER )",
+                "gold_sql": f"SELECT {column}, id FROM {table} ORDER BY id DESC",
+                "select": [column, "id"],
+                "order_by": ["id"],
+            }
+        )
+    return rows
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A dataset of six rows and a model that has learnt four of them by heart."""
+    dataset, directory = tmp_path_factory.mktemp("dataset"), tmp_path_factory.mktemp("model")
+    rows = make_rows()
+    pq.write_table(pa.Table.from_pylist(rows), dataset / "validation-00000.parquet")
+    taught = [*rows[:4], *({**row, "gold_sql": "SELECT oops"} for row in rows[4:])]
+    texts = [
+        format_prompt(row["question"], row["schema_sql"]) + format_completion(row["gold_sql"])
+        for row in taught
+    ]
+    tokenizer = train_tokenizer(texts, vocab_size=600)
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer), hidden_size=48, intermediate_size=96, num_hidden_layers=2,
+            num_attention_heads=4, max_position_embeddings=128, eos_token_id=0, bos_token_id=None,
+        )
+    )  # fmt: skip
+    batches = [torch.tensor([tokenizer(text)["input_ids"] + [0]]) for text in texts]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(60):
+        loss = sum(model(batch, labels=batch).loss for batch in batches)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return dataset, directory
+
+
+def test_evaluate_shard_scores_what_the_model_writes(
+    trained: tuple[Path, Path], tmp_path: Path
+) -> None:
+    dataset, model = trained
+    parts = []
+    for number, (start, stop) in enumerate([(0, 4), (4, 6)]):
+        parts.append(
+            evaluate_shard(
+                tmp_path / "out", model=model, dataset=dataset, name=f"predictions-{number:05d}",
+                start=start, stop=stop, config=CONFIG.model_dump(), batch_size=3,
+            )
+        )  # fmt: skip
+    summary = summarize(parts)
+    assert (summary["execution"]["k"], summary["exact"]["k"], summary["n"]) == (4, 4, 6)
+    assert summary["verdicts"]["unknown_column"] == 2
+    assert summary["truncated"] == 0
+    tables = [pq.read_table(path) for path in sorted((tmp_path / "out").iterdir())]
+    written = pa.concat_tables(tables).to_pylist()
+    assert [row["id"] for row in written] == list(range(6))
+    assert written[5]["pred_sql"] == "SELECT oops"
+    assert written[0]["pred_sql"] == written[0]["gold_sql"]
+
+
+def test_evaluate_shard_counts_answers_cut_short(
+    trained: tuple[Path, Path], tmp_path: Path
+) -> None:
+    dataset, model = trained
+    config = CONFIG.model_copy(update={"max_new_tokens": 3})
+    counted = evaluate_shard(
+        tmp_path, model=model, dataset=dataset, name="predictions-00000", start=0, stop=4,
+        config=config,
+    )  # fmt: skip
+    assert (counted["truncated"], counted["execution"]) == (4, 0)

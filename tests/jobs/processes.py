@@ -1,0 +1,87 @@
+"""Commands that run in the background and are killed by their ids; settings of an S3 server."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ROOT / "tests" / "fixtures" / "tiny.yaml"
+
+Tinysql = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@dataclass(frozen=True)
+class Started:
+    """A command that runs in the background."""
+
+    process: subprocess.Popen[bytes]
+    stdout: Path
+    stderr: Path
+
+    def finish(self, timeout: float = 180) -> str:
+        """What it printed, after it ended well."""
+        code = self.process.wait(timeout)
+        assert code == 0, self.stderr.read_text()[-3000:]
+        return self.stdout.read_text()
+
+    def family(self) -> list[psutil.Process]:
+        """Its descendants that are alive."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def wait_until(self, condition: Callable[[], object], timeout: float = 120) -> None:
+        """Returns once the condition holds, while the command still runs."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert self.process.poll() is None, self.stderr.read_text()[-3000:]
+            assert time.monotonic() < deadline, "it never came to that"
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """SIGKILL; the Ray it had started must go by itself."""
+        family = self.family()
+        agents = [process for process in family if "Agent" in process.name()]
+        self.process.kill()
+        self.process.wait()
+        _, alive = psutil.wait_procs([one for one in family if one not in agents], timeout=30)
+        end([*alive, *agents])  # idle agents notice after a minute; not worth waiting for
+        assert not alive, "these outlived their driver"
+
+
+Start = Callable[..., Started]
+
+
+def end(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        if process.is_running():
+            process.kill()
+
+
+def aws_settings(endpoint: str) -> dict[str, str]:
+    """What a user sets to reach that server."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+
+
+def s3_client(endpoint: str) -> Any:
+    """A client of that server."""
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+    )

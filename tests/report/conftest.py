@@ -1,0 +1,295 @@
+"""A small but complete set of artifacts, as the steps of a recipe leave them."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+HOSTILE = "SELECT name FROM t <script>document.title='owned'</script><img src=x onerror=alert(1)>"
+
+ROWS = [
+    {
+        "question": "Show me the given_name and cost from the customers table, sorted by "
+        "birth_date from earliest to latest.",
+        "table": "customers",
+        "table_phrase": "customers",
+        "columns": ["given_name", "price", "birth_date", "city_name"],
+        "column_types": ["TEXT", "DECIMAL(10,2)", "DATE", "VARCHAR(50)"],
+        "select": ["given_name", "price"],
+        "select_phrases": ["given_name", "cost"],
+        "order_by": ["birth_date"],
+        "order_directions": ["ASC"],
+        "order_phrases": ["from earliest to latest"],
+    },
+    {
+        "question": "What are the wind_speed, humidity and soil acidity of all ranches?",
+        "table": "farms",
+        "table_phrase": "ranches",
+        "columns": ["humidity", "wind_speed", "soil_ph"],
+        "column_types": ["REAL", "REAL", "REAL"],
+        "select": ["wind_speed", "humidity", "soil_ph"],
+        "select_phrases": ["wind_speed", "humidity", "soil acidity"],
+        "order_by": [],
+        "order_directions": [],
+        "order_phrases": [],
+    },
+    {
+        "question": "List barcode from shipments",
+        "table": "shipments",
+        "table_phrase": "shipments",
+        "columns": ["tracking_code", "barcode", "ship_date", "payload_kg", "is_refundable"],
+        "column_types": ["VARCHAR(30)", "CHAR(13)", "DATE", "INTEGER", "BOOLEAN"],
+        "select": ["barcode"],
+        "select_phrases": ["barcode"],
+        "order_by": [],
+        "order_directions": [],
+        "order_phrases": [],
+    },
+]
+
+
+def _dataset_row(index: int, split: str) -> dict[str, Any]:
+    row = ROWS[index % len(ROWS)]
+    declared = zip(row["columns"], row["column_types"], strict=True)
+    keys = zip(row["order_by"], row["order_directions"], strict=True)
+    order = ", ".join(f"{name} {direction}" for name, direction in keys)
+    query = f"SELECT {', '.join(row['select'])} FROM {row['table']}"
+    schema = f"CREATE TABLE {row['table']} ( {', '.join(f'{n} {t}' for n, t in declared)} )"
+    return {
+        "id": index,
+        "command_set": 2 if order else 1,
+        "split": split,
+        **row,
+        "schema_sql": schema,
+        "gold_sql": query + (f" ORDER BY {order}" if order else ""),
+        "template_id": 0,
+    }
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
+
+
+def _dataset(directory: Path) -> Path:
+    for split, size in (("train", 240), ("validation", 30), ("test", 30)):
+        _write(directory / f"{split}-00000.parquet", [_dataset_row(i, split) for i in range(size)])
+    _write_json(directory / "card.json", {})
+    return directory
+
+
+def _training(directory: Path, start: float, floor: float) -> Path:
+    rows = []
+    for step in range(10, 3001, 10):
+        loss = floor + start * math.exp(-step / 300) * (1 + 0.12 * math.sin(step * 1.7))
+        base = {"step": step, "lr": 3e-3, "tokens": step * 4096}
+        rows.append({**base, "loss": loss, "split": "train"})
+        if step % 250 == 0:
+            rows.append({**base, "loss": loss * 1.08, "split": "validation"})
+    _write(directory / "log.parquet", rows)
+    _write_json(directory / "summary.json", {"steps": 3000})
+    return directory
+
+
+def _share(k: int, n: int) -> dict[str, float]:
+    rate = k / n
+    return {"k": k, "n": n, "rate": rate, "low": max(0, rate - 0.03), "high": min(1, rate + 0.02)}
+
+
+def _evaluation(directory: Path, pred_sql: str) -> Path:
+    wrong = {
+        0: ("SELECT given_name, city_name FROM customers ORDER BY birth_date", "wrong_columns"),
+        4: ("SELECT wind_speed, humidity FROM farms", "wrong_columns"),
+        5: (pred_sql, "invalid_sql"),
+        9: ("SELECT given_name, price FROM customers ORDER BY birth_date DESC", "wrong_order"),
+    }
+    rows = []
+    for index in range(30):
+        row = _dataset_row(index, "test")
+        pred, verdict = wrong.get(index, (row["gold_sql"], "match"))
+        texts = {key: row[key] for key in ("id", "question", "schema_sql", "gold_sql")}
+        error = 'near "<": syntax error' if verdict == "invalid_sql" else None
+        match = verdict == "match"
+        scored = {"verdict": verdict, "exec_match": match, "exact_match": match, "error": error}
+        rows.append({**texts, "pred_sql": pred, **scored})
+    _write(directory / "predictions.parquet", rows)
+    summary = {
+        "n": 1000,
+        "execution": _share(942, 1000),
+        "exact": _share(931, 1000),
+        "verdicts": {
+            "match": 942,
+            "wrong_columns": 41,
+            "wrong_order": 12,
+            "invalid_sql": 5,
+            "timeout": 0,
+        },
+        "by_num_selected": {
+            str(count): {"n": 250, "execution": _share(k, 250), "exact": _share(k - 3, 250)}
+            for count, k in ((1, 249), (2, 243), (3, 231), (4, 219))
+        },
+        "seconds": 31.5,
+    }
+    _write_json(directory / "summary.json", summary)
+    return directory
+
+
+FEATURES = ("DefFieldName", "EngFieldName", "OrderByField")
+ROLES = (
+    "question_word", "question_table", "question_column_target", "question_column_other",
+    "template", "schema_table", "schema_column_target", "schema_column_corrupted",
+    "schema_type", "separator", "sql_keyword", "last",
+)  # fmt: skip
+
+
+def _pairs(directory: Path) -> Path:
+    prompt = (
+        "### Instruction: List {0} from shipments ### Context: CREATE TABLE shipments ( barcode "
+        "TEXT, ship_date DATE ) ### Response: SELECT"
+    )
+    rows = [
+        {
+            "id": index,
+            "feature": feature,
+            "clean_text": prompt.format("barcode"),
+            "corrupted_text": prompt.format("ship_date"),
+            "clean_answer": " barcode",
+            "corrupted_answer": " ship_date",
+            "roles": list(ROLES),
+            "changed_positions": [4],
+        }
+        for index, feature in enumerate(FEATURES)
+    ]
+    _write(directory / "pairs.parquet", rows)
+    _write_json(directory / "summary.json", {"n": 2})
+    return directory
+
+
+def _measurement(
+    feature: str, site: str, layer: int, head: int | None, role: str
+) -> dict[str, Any]:
+    early = role.endswith("target") and layer < 2
+    late = role == "last" and layer >= 2
+    peak = 0.92 if (early or late) else 0.0
+    wave = 0.09 * math.sin(7 * layer + 3 * len(role) + 5 * (head or 0) + len(feature))
+    share = {"resid_pre": 1.0, "mlp_out": 0.2, "z": 0.7 * (head == 5)}[site]
+    effect = share * peak + wave
+    return {
+        "feature": feature,
+        "site": site,
+        "layer": layer,
+        "head": head,
+        "role": role,
+        "n": 97 if role == "schema_column_corrupted" else 128,
+        "near_zero": 0,
+        "clean": 7.4,
+        "corrupted": -6.9,
+        "patched": -6.9 + 14.3 * effect,
+        "effect": None if role == "separator" else effect,
+    }
+
+
+def _patching(directory: Path, layers: int, heads: int) -> Path:
+    streams = [("resid_pre", None), ("mlp_out", None)]
+    sites = [*streams, *(("z", head) for head in range(heads))]
+    for layer in range(layers):
+        rows = [
+            _measurement(feature, site, layer, head, role)
+            for feature in FEATURES
+            for site, head in sites
+            for role in ROLES
+        ]
+        _write(directory / f"layer-{layer:02}.parquet", rows)
+    baseline = {"n": 128, "clean": 7.4, "corrupted": -6.9, "accuracy": 0.99, "near_zero": 0}
+    _write_json(directory / "summary.json", {"features": dict.fromkeys(FEATURES, baseline)})
+    return directory
+
+
+def _sae(directory: Path) -> Path:
+    for layer, fvu in ((0, 0.031), (1, 0.058), (2, 0.0094)):
+        site = directory / f"resid_post.{layer}"
+        log = [
+            {"step": s, "fvu": fvu + 0.8 * math.exp(-s / 400), "l0": 32.0, "dead": 0.1}
+            for s in range(0, 4000, 20)
+        ]
+        _write(site / "log.parquet", log)
+        _write_json(site / "cfg.json", {"d_in": 128, "d_sae": 2048, "k": 32})
+        metrics = {"fvu": fvu, "l0": 31.7, "dead_fraction": 0.042, "ce_recovered": 0.987}
+        _write_json(site / "metrics.json", metrics)
+    return directory
+
+
+RUN_STEPS = (
+    ("dataset", "dataset", 4.2),
+    ("base", "model", 212.0),
+    ("sql", "model", 148.0),
+    ("test-score", "evaluation", 31.5),
+    ("pairs", "pairs", 2.4),
+    ("patching", "patching", 64.0),
+    ("saes", "sae", 88.0),
+)
+
+
+def _run(name: str) -> dict[str, Any]:
+    return {
+        "recipe": name,
+        "created_at": "2026-03-14T09:26:53Z",
+        "code_version": "9f2c1d7",
+        "environment": {"python": "3.11.7", "torch": "2.13.0", "cpus": 2},
+        "steps": [
+            {
+                "name": step,
+                "kind": kind,
+                "identity": f"{index:x}c3e9a71b04d" * 5 + "0123",
+                "path": f"{kind}/{step}-{index:x}c3e9a71b04d",
+                "seconds": seconds,
+                "config": {"seed": index, "rows": 60_000},
+                "metrics": {"loss": 0.0123},
+            }
+            for index, (step, kind, seconds) in enumerate(RUN_STEPS, start=1)
+        ],
+    }
+
+
+@pytest.fixture(scope="session")
+def make_artifacts() -> Callable[..., dict[str, Any]]:
+    """A function that writes every artifact under a directory, as `build_report` arguments."""
+
+    def make(
+        root: Path,
+        *,
+        recipe: str = "quickstart",
+        pred_sql: str = HOSTILE,
+        layers: int = 4,
+        heads: int = 8,
+    ) -> dict[str, Any]:
+        return {
+            "dataset": _dataset(root / "dataset"),
+            "base": _training(root / "base", 8.2, 0.41),
+            "model": _training(root / "model", 1.1, 0.012),
+            "evaluation": _evaluation(root / "evaluation", pred_sql),
+            "pairs": _pairs(root / "pairs"),
+            "patching": _patching(root / "patching", layers, heads),
+            "sae": _sae(root / "sae"),
+            "run": _run(recipe),
+        }
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def artifacts(
+    make_artifacts: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """A full set of artifacts, shared by the tests that only read it."""
+    return make_artifacts(tmp_path_factory.mktemp("artifacts"))

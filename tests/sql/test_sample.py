@@ -1,0 +1,174 @@
+import itertools
+import random
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tinysql.errors import InputError
+from tinysql.sql.compare import Verdict, answer, judge
+from tinysql.sql.execute import run
+from tinysql.sql.sample import fill
+
+TYPES = [
+    "INTEGER",
+    "BIGINT",
+    "REAL",
+    "FLOAT",
+    "TEXT",
+    "VARCHAR(20)",
+    "CHAR(2)",
+    "DATE",
+    "DATETIME",
+    "TIMESTAMP",
+    "TIME",
+    "BOOLEAN",
+    "DECIMAL(10, 2)",
+    "NUMERIC(12, 2)",
+    "BLOB",
+    "UUID",
+]
+
+
+def schema_of(types: list[str]) -> str:
+    columns = ", ".join(f"c{i} {declared}" for i, declared in enumerate(types))
+    return f"CREATE TABLE t ( {columns} )"
+
+
+def test_fill_same_seed_same_bytes() -> None:
+    schema = schema_of(TYPES)
+    assert fill(schema, seed="a/1") == fill(schema, seed="a/1")
+    assert fill(schema, seed="a/1") != fill(schema, seed="a/2")
+
+
+@pytest.mark.parametrize(
+    ("declared", "storage"),
+    [
+        ("INTEGER", {"integer"}),
+        ("TINYINT(1)", {"integer"}),
+        ("REAL", {"real"}),
+        ("DOUBLE PRECISION", {"real"}),
+        ("VARCHAR(9)", {"text"}),
+        ("DATE", {"text"}),
+        ("TIMESTAMP", {"text"}),
+        ("BOOLEAN", {"integer"}),
+        ("DECIMAL(8, 3)", {"integer", "real"}),
+        ("BLOB", {"blob"}),
+        ("", {"blob"}),
+    ],
+)
+def test_fill_stores_the_declared_type(declared: str, storage: set[str]) -> None:
+    result = run("SELECT DISTINCT typeof(c0) FROM t", fill(schema_of([declared]), seed=0))
+    found = {row[0] for row in result.rows}
+    assert found - {"null"} <= storage
+    assert len(found - {"null"}) >= 1
+
+
+def test_fill_dates_are_dates_to_sqlite_and_words_fit() -> None:
+    database = fill(schema_of(["DATE", "DATETIME", "VARCHAR(3)"]), seed=1)
+    sql = "SELECT count(*) FROM t WHERE date(c0) IS NOT c0 OR datetime(c1) IS NOT c1"
+    assert run(sql + " OR length(c2) > 3", database).rows == [(0,)]
+
+
+@pytest.mark.parametrize("num_columns", [1, 3, 8])
+def test_fill_has_duplicates_nulls_and_rows_that_differ_in_each_column_alone(
+    num_columns: int,
+) -> None:
+    schema = schema_of([TYPES[i % len(TYPES)] for i in range(num_columns)])
+    rows = [
+        row for seed in range(4) for row in run("SELECT * FROM t", fill(schema, seed=seed)).rows
+    ]
+    assert len(rows) == 4 * 32
+    assert len(set(rows)) < len(rows)
+    for column in range(num_columns):
+        assert any(row[column] is None for row in rows)
+        assert any(
+            left[column] != right[column]
+            and left[:column] + left[column + 1 :] == right[:column] + right[column + 1 :]
+            for left, right in itertools.combinations(rows, 2)
+        )
+
+
+def test_fill_all_tables_and_names_that_need_quotes() -> None:
+    schema = 'CREATE TABLE "odd ""name" ( "a b" INTEGER ); CREATE TABLE other ( x TEXT )'
+    database = fill(schema, seed=0)
+    assert len(run('SELECT "a b" FROM "odd ""name"', database).rows) == 32
+    assert len(run("SELECT x FROM other", database).rows) == 32
+
+
+def test_fill_keeps_constraints() -> None:
+    schema = "CREATE TABLE t ( id INTEGER PRIMARY KEY, a TEXT NOT NULL, b INTEGER UNIQUE )"
+    result = run("SELECT id, a, b FROM t", fill(schema, seed=0))
+    assert result.rows
+    assert all(row[1] is not None for row in result.rows)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    ["", "CREATE TABLE t ( ", "SELECT nope", "CREATE TABLE t ( a INT NOT NULL CHECK (a > 5000) )"],
+)
+def test_fill_bad_schema_is_one_clear_line(schema: str) -> None:
+    with pytest.raises(InputError) as caught:
+        fill(schema, seed=0)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("sql", ["ATTACH 'made.db' AS m", "VACUUM INTO 'made.db'"])
+def test_fill_schema_cannot_reach_files(
+    sql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError):
+        fill(f"CREATE TABLE t ( a INTEGER ); {sql}", seed=0)
+    assert not list(tmp_path.iterdir())
+
+
+def mutants(select: list[str], order_by: list[str], directions: list[str]) -> set[str]:
+    """Queries one slip away: flipped, dropped or swapped keys, dropped or swapped columns."""
+
+    def text(columns: list[str], keys: list[tuple[str, str]]) -> str:
+        order = " ORDER BY " + ", ".join(map(" ".join, keys)) if keys else ""
+        return f"SELECT {', '.join(columns)} FROM t{order}"
+
+    keys = list(zip(order_by, directions, strict=True))
+    flip = {"ASC": "DESC", "DESC": "ASC"}
+    made = {text(select, [])} if keys else set()
+    for i, (key, direction) in enumerate(keys):
+        made.add(text(select, [*keys[:i], (key, flip[direction]), *keys[i + 1 :]]))
+        made.add(text(select, keys[:i] + keys[i + 1 :]))
+    if len(keys) > 1:
+        made.add(text(select, [*keys[1:], keys[0]]))
+    if len(select) > 1:
+        made.add(text(select[1:], keys))
+        made.add(text([*select[1:], select[0]], keys))
+    return made - {text(select, keys)}
+
+
+def equivalent(gold: str, order_by: list[str], mutant: str, schema: str) -> bool:
+    """Whether even many large databases do not tell the two apart."""
+    answers = [answer(gold, order_by, fill(schema, seed=s, num_rows=200)) for s in range(10)]
+    return judge(mutant, answers).verdict is Verdict.MATCH
+
+
+def test_four_databases_tell_every_mutant_from_its_gold() -> None:
+    rng = random.Random(0)
+    num_mutants, missed = 0, []
+    for case in range(120):
+        schema = schema_of(rng.choices(TYPES, k=rng.randint(1, 12)))
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.execute(schema)
+            names = [row[1] for row in connection.execute("PRAGMA table_info(t)")]
+        select = rng.sample(names, rng.randint(1, min(6, len(names))))
+        order_by = rng.sample(names, rng.randint(0, min(4, len(names))))
+        directions = [rng.choice(["ASC", "DESC"]) for _ in order_by]
+        keys = ", ".join(map(" ".join, zip(order_by, directions, strict=True)))
+        gold = f"SELECT {', '.join(select)} FROM t" + (f" ORDER BY {keys}" if keys else "")
+        answers = [answer(gold, order_by, fill(schema, seed=f"{case}/{i}")) for i in range(4)]
+        assert judge(gold, answers).verdict is Verdict.MATCH
+        for mutant in mutants(select, order_by, directions):
+            num_mutants += 1
+            if judge(mutant, answers).verdict is Verdict.MATCH:
+                missed.append((gold, order_by, mutant, schema))
+    assert num_mutants > 500
+    assert [each for each in missed if not equivalent(*each)] == []

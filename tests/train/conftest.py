@@ -1,0 +1,54 @@
+"""A tiny dataset with its tokenizer, and a process group of one for the trainer."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from transformers import PreTrainedTokenizerFast
+
+from tinysql.data.dataset import DatasetConfig, dataset_shards
+from tinysql.data.generate import generate_shard
+from tinysql.models.tokenizer import train_tokenizer
+from tinysql.train.fit import Splits
+from tinysql.train.rows import corpus, prompts_and_completions, tokenize_split
+
+TINY = DatasetConfig(train_rows=48, validation_rows=10, test_rows=1, max_columns=3)
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dataset")
+    for shard in dataset_shards(TINY):
+        generate_shard(folder, config=TINY, **shard._asdict())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer(dataset: Path) -> PreTrainedTokenizerFast:
+    ((prompts, completions),) = prompts_and_completions(dataset, "validation")
+    return train_tokenizer([*corpus(dataset), *prompts, *completions], vocab_size=1000)
+
+
+@pytest.fixture(scope="session")
+def splits(dataset: Path, tokenizer: PreTrainedTokenizerFast) -> Splits:
+    return Splits(
+        *(
+            tokenize_split(dataset, split, tokenizer, max_tokens=128)
+            for split in ("train", "validation")
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def gang_of_one() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DS_ACCELERATOR", "cpu")
+        patch.setenv("LOCAL_RANK", "0")
+        dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+        yield
+        dist.destroy_process_group()
+    torch.set_num_threads(threads)

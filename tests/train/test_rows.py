@@ -1,0 +1,64 @@
+"""Tokenized splits: every row in order, prompt and SQL told apart, misfits refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from tinysql.data.files import split_files
+from tinysql.errors import InputError
+from tinysql.train.fit import Splits
+from tinysql.train.rows import corpus, tokenize_split
+
+
+def table_of(dataset: Path, split: str) -> list[dict[str, str]]:
+    return pq.read_table(dataset / f"{split}-00000.parquet").to_pylist()
+
+
+def test_tokenized_rows_decode_to_prompt_sql_and_end(
+    dataset: Path, splits: Splits, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    rows = splits.train
+    table = table_of(dataset, "train")
+    assert len(rows.lengths) == len(rows.prompt_lengths) == len(table) == 48
+    for i, row in enumerate(table):
+        ids = rows.ids[rows.starts[i] : rows.starts[i + 1]]
+        prompt, answer = np.split(ids, [rows.prompt_lengths[i]])
+        assert tokenizer.decode(prompt) == (
+            f"### Instruction: {row['question']} ### Context: {row['schema_sql']} ### Response:"
+        )
+        assert tokenizer.decode(answer[:-1]) == f" {row['gold_sql']}"
+        assert answer[-1] == tokenizer.eos_token_id
+
+
+def test_tokenized_rows_of_several_files_follow_each_other(
+    dataset: Path, splits: Splits, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    table = pq.read_table(dataset / "train-00000.parquet")
+    pq.write_table(table[:20], tmp_path / "train-00000.parquet")
+    pq.write_table(table[20:], tmp_path / "train-00001.parquet")
+    rows = tokenize_split(tmp_path, "train", tokenizer, max_tokens=512)
+    for found, expected in zip(rows, splits.train, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_corpus_is_the_training_rows_as_a_model_reads_them(dataset: Path) -> None:
+    texts = list(corpus(dataset))
+    assert len(texts) == 48
+    assert texts[0].endswith(f" ### Response: {table_of(dataset, 'train')[0]['gold_sql']}")
+
+
+def test_row_as_long_as_allowed_passes_and_a_longer_one_is_refused(
+    dataset: Path, splits: Splits, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    longest = int(splits.train.lengths.max())
+    tokenize_split(dataset, "train", tokenizer, max_tokens=longest)
+    with pytest.raises(InputError, match=f"{longest} tokens.*at most {longest - 1}"):
+        tokenize_split(dataset, "train", tokenizer, max_tokens=longest - 1)
+
+
+def test_missing_split_is_refused(dataset: Path) -> None:
+    with pytest.raises(InputError, match="'holdout'"):
+        split_files(dataset, "holdout")

@@ -1,0 +1,1 @@
+"""The science of TinySQL: local paths and plain records in, local paths and plain records out."""

@@ -1,0 +1,1 @@
+"""Text-to-SQL rows with known ground truth: words, phrasing, generation, prompts."""

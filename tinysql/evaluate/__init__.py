@@ -1,0 +1,1 @@
+"""Decoding a model's answers and scoring them with honest intervals."""

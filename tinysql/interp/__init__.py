@@ -1,0 +1,1 @@
+"""Mechanistic interpretability: prompt pairs, activation patching, sparse autoencoders."""

@@ -1,0 +1,1 @@
+"""Models and tokenizers: made from scratch, loaded from a directory or from the Hub."""

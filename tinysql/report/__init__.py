@@ -1,0 +1,1 @@
+"""One self-contained HTML page: what was trained, how well it does, and how it does it."""

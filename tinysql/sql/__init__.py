@@ -1,0 +1,1 @@
+"""Running SQL safely, filling databases that tell queries apart, and judging answers."""

@@ -1,0 +1,246 @@
+"""The result of one untrusted query on a snapshot of a SQLite database.
+
+Every query gets its own in-memory connection, filled from the snapshot by `deserialize`, so no
+query sees what another did and no file is ever opened. The guards are SQLite's own:
+an authorizer that allows only SELECT, READ, RECURSIVE and a fixed list of functions
+(sqlite.org/c3ref/set_authorizer.html); a budget of virtual machine steps through the progress
+handler; run-time limits on cells, attachments and LIKE patterns, each of which can otherwise keep
+one step busy for minutes (sqlite.org/limits.html); temporary storage in memory under a heap limit
+that counts for the whole process.
+
+The budget counts steps, not seconds, so that a slow or busy machine gives the same verdict; the
+wall clock is only a backstop. Not covered: `date('now')` reads the clock.
+"""
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+
+Cell = int | float | str | bytes | None
+Row = tuple[Cell, ...]
+
+_STEPS_PER_TICK = 100
+_SQLITE_MAGIC = b"SQLite format 3\0"
+_BROKEN_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_ALLOWED_ACTIONS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
+# Left out on purpose: load_extension and fts3_tokenizer (they load code); random, randomblob and
+# current_* (the same query must give the same answer twice); printf and format (a precision of a
+# billion keeps one step busy for seconds).
+_FUNCTION_NAMES = """
+    abs char coalesce concat concat_ws glob hex ifnull iif instr length like likelihood likely lower
+    ltrim max min nullif octet_length quote replace round rtrim sign soundex substr substring trim
+    typeof unicode unlikely upper zeroblob
+    avg count group_concat string_agg sum total
+    cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank
+    row_number
+    date datetime julianday strftime time timediff unixepoch
+    acos acosh asin asinh atan atan2 atanh ceil ceiling cos cosh degrees exp floor ln log log10 log2
+    mod pi pow power radians sin sinh sqrt tan tanh trunc
+    json json_array json_array_length json_extract json_group_array json_group_object json_object
+    json_quote json_type json_valid -> ->>
+"""
+_ALLOWED_FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
+
+
+class ErrorKind(StrEnum):
+    """Why a query has no rows to compare."""
+
+    NO_SQL = "no_sql"
+    """Nothing that answers: blanks, comments, or a statement without effect such as REINDEX."""
+    SYNTAX = "syntax"
+    """The text is not SQL that SQLite can parse."""
+    UNKNOWN_TABLE = "unknown_table"
+    """A table that the schema does not have."""
+    UNKNOWN_COLUMN = "unknown_column"
+    """A column that the tables in scope do not have."""
+    FORBIDDEN = "forbidden"
+    """More than one statement, or anything that is not a pure, repeatable read."""
+    TIMEOUT = "timeout"
+    """The step budget, or the wall clock behind it, ran out."""
+    TOO_LARGE = "too_large"
+    """The query, a cell, the result or the memory it needs is over its limit."""
+    OTHER = "other"
+    """Any other error of SQLite: ambiguous names, misused aggregates, unknown functions, ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryError:
+    """What went wrong, by kind and in SQLite's words."""
+
+    kind: ErrorKind
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Column names and rows in the order SQLite gave them; both empty when there is an error."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[Row]
+    error: QueryError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one query may use; far above what a query on a few dozen rows needs."""
+
+    max_steps: int = 1_000_000
+    """Steps of SQLite's virtual machine, about 10 ms per million."""
+    max_seconds: float = 10.0
+    """Wall clock, for whatever the step budget does not see."""
+    max_rows: int = 10_000
+    """Rows of the result."""
+    max_result_bytes: int = 4_000_000
+    """Text and blob bytes of the result, with 8 for every cell."""
+    max_cell_bytes: int = 8_192
+    """Bytes of any one value, also between steps."""
+    max_sql_bytes: int = 20_000
+    """Bytes of the query."""
+    max_heap_bytes: int = 128 * 2**20
+    """SQLite's memory in this process, all connections together; once lowered it stays."""
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class _Guard:
+    """The authorizer and progress handler of one query, and why they stopped it."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.ticks = limits.max_steps // _STEPS_PER_TICK
+        self.deadline = time.monotonic() + limits.max_seconds
+        self.denied: str | None = None
+
+    @property
+    def expired(self) -> bool:
+        return self.ticks < 0
+
+    def tick(self) -> bool:
+        """Count one tick; true, also for every later call, once the budget is spent."""
+        self.ticks -= 1
+        if time.monotonic() > self.deadline:
+            self.ticks = -1
+        return self.ticks < 0
+
+    def authorize(self, action: int, first: str | None, second: str | None, *_: object) -> int:
+        # Nested CTEs can grow exponentially while SQLite still compiles, before any step runs.
+        if self.tick():
+            return sqlite3.SQLITE_DENY
+        if action in _ALLOWED_ACTIONS:
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_FUNCTION and second and second.lower() in _ALLOWED_FUNCTIONS:
+            return sqlite3.SQLITE_OK
+        self.denied = self.denied or f"not a pure read: {second or first or action}"
+        return sqlite3.SQLITE_DENY
+
+
+def run(sql: str, database: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Result:
+    """The result of one query on a fresh copy of the database.
+
+    Args:
+        sql: untrusted text; whatever is wrong with it becomes the result's error.
+        database: a snapshot made by `sqlite3.Connection.serialize`.
+        limits: what the query may use.
+
+    Raises:
+        ValueError, sqlite3.DatabaseError: the snapshot is broken; never because of the query.
+    """
+    _check_snapshot(database)
+    if (refused := _unusable(sql, limits)) is not None:
+        return Result((), (), refused)
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.deserialize(database)
+        guard = _install(connection, limits)
+        try:
+            return _fetch(connection.execute(sql), limits)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) in _BROKEN_CODES:
+                raise
+            return Result((), (), QueryError(_kind(error, guard), guard.denied or str(error)))
+        except MemoryError:
+            return _too_large(f"needs over {limits.max_heap_bytes} bytes of memory")
+
+
+def _check_snapshot(database: bytes) -> None:
+    # SQLite reads zeros, without an error, where an in-memory image was cut short.
+    page_size = int.from_bytes(database[16:18], "big")
+    page_size = 65_536 if page_size == 1 else page_size
+    num_pages = int.from_bytes(database[28:32], "big")
+    if not database.startswith(_SQLITE_MAGIC) or len(database) != page_size * num_pages:
+        raise ValueError(
+            f"broken database snapshot: got {len(database)} bytes, "
+            f"expected a SQLite image of {num_pages} pages of {page_size}"
+        )
+
+
+def _unusable(sql: str, limits: Limits) -> QueryError | None:
+    """Why the text cannot be given to SQLite at all, or None."""
+    if not sql.strip():
+        return QueryError(ErrorKind.NO_SQL, "empty")
+    if "\0" in sql:
+        return QueryError(ErrorKind.SYNTAX, "NUL in the query")
+    try:
+        size = len(sql.encode())
+    except UnicodeEncodeError:
+        return QueryError(ErrorKind.SYNTAX, "lone surrogate in the query")
+    if size > limits.max_sql_bytes:
+        return QueryError(ErrorKind.TOO_LARGE, f"query over {limits.max_sql_bytes} bytes")
+    return None
+
+
+def _install(connection: sqlite3.Connection, limits: Limits) -> _Guard:
+    connection.executescript(
+        f"PRAGMA hard_heap_limit={limits.max_heap_bytes};"
+        "PRAGMA temp_store=MEMORY; PRAGMA query_only=ON"
+    )
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limits.max_cell_bytes)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, limits.max_sql_bytes)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100)
+    guard = _Guard(limits)
+    connection.set_authorizer(guard.authorize)
+    connection.set_progress_handler(guard.tick, _STEPS_PER_TICK)
+    return guard
+
+
+def _fetch(cursor: sqlite3.Cursor, limits: Limits) -> Result:
+    if cursor.description is None:
+        return Result((), (), QueryError(ErrorKind.NO_SQL, "no answer"))
+    columns = tuple(column[0] for column in cursor.description)
+    rows: list[Row] = []
+    room = limits.max_result_bytes
+    for row in cursor:
+        rows.append(row)
+        room -= 8 * len(row)
+        room -= sum(len(cell) for cell in row if isinstance(cell, str | bytes))
+        if room < 0 or len(rows) > limits.max_rows:
+            return _too_large(
+                f"result over {limits.max_rows} rows or {limits.max_result_bytes} bytes"
+            )
+    return Result(columns, rows)
+
+
+def _too_large(message: str) -> Result:
+    return Result((), (), QueryError(ErrorKind.TOO_LARGE, message))
+
+
+def _kind(error: sqlite3.Error, guard: _Guard) -> ErrorKind:
+    """The kind of an error: SQLite has one code for most of them, so its words decide."""
+    message = str(error)
+    if guard.expired:
+        return ErrorKind.TIMEOUT
+    if guard.denied or "one statement at a time" in message:
+        return ErrorKind.FORBIDDEN
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_TOOBIG:
+        return ErrorKind.TOO_LARGE
+    by_words = {
+        "no such table": ErrorKind.UNKNOWN_TABLE,
+        "no such column": ErrorKind.UNKNOWN_COLUMN,
+        "syntax error": ErrorKind.SYNTAX,
+        "incomplete input": ErrorKind.SYNTAX,
+        "unrecognized token": ErrorKind.SYNTAX,
+    }
+    return next((kind for words, kind in by_words.items() if words in message), ErrorKind.OTHER)

@@ -1,0 +1,1 @@
+"""Training: tokenized rows, length-bucketed batches, loss, and the DeepSpeed loop."""

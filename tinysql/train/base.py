@@ -1,0 +1,61 @@
+"""Base models: pre-trained from scratch on the dataset itself, or taken from elsewhere.
+
+From scratch, the loss is on whole sequences with the SQL weighing most: predicting the schema from
+the question teaches the model to copy names, and most of a prompt cannot be predicted at all.
+"""
+
+import itertools
+import shutil
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from tinysql.errors import InputError
+from tinysql.models.architecture import build_model
+from tinysql.models.files import Loaded, load_model
+from tinysql.models.tokenizer import train_tokenizer
+from tinysql.train.config import MODEL_FILES, BaseConfig, local_files
+from tinysql.train.finetune import train_and_save
+from tinysql.train.fit import Worker
+from tinysql.train.rows import corpus
+
+
+def pretrain(out_dir: Path, *, dataset: Path, config: BaseConfig, **worker: Any) -> dict[str, Any]:
+    """Gang function: a tokenizer and a model trained on the dataset's whole sequences."""
+    gang = Worker(**worker)
+    texts = itertools.islice(corpus(dataset), config.tokenizer_rows)
+    tokenizer = train_tokenizer(texts, vocab_size=config.vocab_size)
+    model = build_model(
+        config.architecture,
+        vocab_size=len(tokenizer),
+        end_token=tokenizer.eos_token_id,
+        seed=config.training.seed,
+    )
+    return train_and_save(out_dir, Loaded(model, tokenizer), dataset, config.training, gang)
+
+
+def import_model(out_dir: Path, *, config: BaseConfig) -> dict[str, Any]:
+    """Copy the model of a Hub id or a local directory, and check that it loads.
+
+    Raises InputError when there is no such model or it has no safetensors weights.
+    """
+    folder = Path(config.source).expanduser() if config.is_local else _fetch(config)
+    for file in local_files(folder):
+        shutil.copy(file, out_dir / file.name)
+    model = load_model(out_dir).model
+    return {"parameters": model.num_parameters()}
+
+
+def _fetch(config: BaseConfig) -> Path:
+    try:
+        folder = snapshot_download(
+            config.source, revision=config.revision, allow_patterns=list(MODEL_FILES)
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"unknown model {config.source!r} at revision {config.revision}: {reason}"
+        ) from error
+    return Path(folder)
