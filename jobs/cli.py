@@ -2,6 +2,7 @@
 
 import typer
 
+from jobs.data import app as data_verbs
 from jobs.entry import exit_codes, step_command
 from jobs.gc import gc
 from jobs.ls import ls
@@ -9,7 +10,10 @@ from jobs.pipeline import run
 from jobs.read_report import report
 from jobs.show import show
 
-_STEPS = ("dataset", "base", "model", "evaluation", "pairs", "patching", "sae")
+_STEPS = (
+    "dataset", "natural", "import", "verification", "export", "base", "model", "evaluation",
+    "pairs", "patching", "sae",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -25,6 +29,7 @@ def main() -> None:
         app.command(rich_help_panel="Recipes and artifacts")(verb)
     for kind in _STEPS:
         app.command(rich_help_panel="One step of a recipe, and what it needs")(step_command(kind))
+    app.add_typer(data_verbs, name="data", rich_help_panel="Recipes and artifacts")
     with exit_codes():
         app()
 

@@ -6,36 +6,51 @@
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cluster.steps import StepContext, StepKind
-from tinysql.data.dataset import SPLITS, DatasetConfig, dataset_card, dataset_shards
+from tinysql.data.dataset import DatasetConfig, dataset_shards
+
+if TYPE_CHECKING:
+    from tinysql.data.card import Counts
 
 
 def run(context: StepContext, config: DatasetConfig) -> dict[str, Any]:
     """Generate every shard, and write the card."""
     from cluster.fanout import Shard, map_shards  # noqa: PLC0415
+    from tinysql.data.card import check_held_out, dataset_card  # noqa: PLC0415
     from tinysql.data.generate import generate_shard  # noqa: PLC0415
 
+    planned = dataset_shards(config)
     shards = [
         Shard(shard.file_name.removesuffix(".parquet"), {"config": config, **shard._asdict()})
-        for shard in dataset_shards(config)
+        for shard in planned
     ]
-    for receipt in map_shards(context, generate_shard, shards):
+    receipts = map_shards(context, generate_shard, shards)
+    for receipt in receipts:
         context.include(receipt)
+    counts = (
+        (shard.split, cast("Counts", receipt.metrics["counts"]))
+        for shard, receipt in zip(planned, receipts, strict=True)
+    )
+    card = dataset_card(config, counts)
+    wrong = check_held_out(card)
+    if wrong:
+        raise RuntimeError(f"the splits are not disjoint: {'; '.join(wrong)}")
     with TemporaryDirectory() as folder:
-        card = json.dumps(dataset_card(config), indent=1)
-        (Path(folder) / "card.json").write_text(card + "\n", encoding="utf-8")
+        text = json.dumps(card, indent=1) + "\n"
+        (Path(folder) / "card.json").write_text(text, encoding="utf-8")
         context.put_dir(Path(folder))
-    return {f"{split}_rows": len(config.rows_of(split)) for split in SPLITS}
+    return {f"{split}_rows": rows for split, rows in config.sizes.items()}
 
 
 def _slug(config: DatasetConfig) -> str:
     sets = "".join(str(number) for number in config.command_sets)
-    return f"cs{sets}-{config.train_rows}rows"
+    variant = "" if config.variant == "default" else f"{config.variant}-"
+    return f"{variant}cs{sets}-{config.train_rows}rows"
 
 
-KIND: StepKind = StepKind("dataset", 1, DatasetConfig, lambda _: (), run, _slug)
+KIND: StepKind = StepKind("dataset", 2, DatasetConfig, lambda _: (), run, _slug)
 
 if __name__ == "__main__":
     from jobs.entry import main, step_command

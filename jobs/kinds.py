@@ -3,13 +3,20 @@
 from jobs.base import KIND as BASE
 from jobs.dataset import KIND as DATASET
 from jobs.evaluation import KIND as EVALUATION
+from jobs.export import KIND as EXPORT
+from jobs.imported import KIND as IMPORT
 from jobs.model import KIND as MODEL
+from jobs.natural import KIND as NATURAL
 from jobs.pairs import KIND as PAIRS
 from jobs.patching import KIND as PATCHING
 from jobs.report import KIND as REPORT
 from jobs.sae import KIND as SAE
+from jobs.verification import KIND as VERIFICATION
 
 KINDS = {
     kind.name: kind
-    for kind in (DATASET, BASE, MODEL, EVALUATION, PAIRS, PATCHING, SAE, REPORT)
-}
+    for kind in (
+        DATASET, NATURAL, IMPORT, VERIFICATION, EXPORT, BASE, MODEL, EVALUATION, PAIRS, PATCHING,
+        SAE, REPORT,
+    )
+}  # fmt: skip

@@ -1,8 +1,10 @@
-"""The pairs step: clean and corrupted prompts that differ in one cause.
+"""The pairs step: clean and corrupted prompts that differ in one cause, fanned out by feature.
 
     python -m jobs.pairs --recipe quickstart --store runs
 """
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from cluster.steps import StepContext, StepKind
@@ -10,17 +12,34 @@ from tinysql.interp.config import PairsConfig
 
 
 def run(context: StepContext, config: PairsConfig) -> dict[str, Any]:
-    """Build the pairs under the model's tokenizer."""
+    """Build the pairs of every feature under the model's tokenizer."""
     from cluster.fanout import Shard, map_shards  # noqa: PLC0415
-    from tinysql.interp.pairs import generate_pairs  # noqa: PLC0415
+    from tinysql.interp.pairs import generate_pairs, write_summary  # noqa: PLC0415
 
-    (receipt,) = map_shards(context, generate_pairs, [Shard("pairs", {"config": config})])
-    context.include(receipt)
-    return receipt.metrics
+    shards = [
+        Shard(
+            feature,
+            {
+                "config": config.model_copy(update={"features": (feature,)}),
+                "name": f"pairs-{feature}",
+            },
+        )
+        for feature in config.features
+    ]
+    receipts = map_shards(context, generate_pairs, shards)
+    for receipt in receipts:
+        context.include(receipt)
+    counts: list[Any] = [receipt.metrics for receipt in receipts]
+    with TemporaryDirectory() as folder:
+        write_summary(Path(folder), counts)
+        context.put_dir(Path(folder))
+    features = {name: entry for each in counts for name, entry in each["features"].items()}
+    pairs = {name: entry["pairs"] for name, entry in features.items()}
+    return {"pairs": sum(pairs.values())} | pairs
 
 
 KIND: StepKind = StepKind(
-    "pairs", 1, PairsConfig, lambda _: ("model", "dataset"), run,
+    "pairs", 2, PairsConfig, lambda _: ("model", "dataset"), run,
     lambda config: f"{len(config.features)}features-{config.pairs_per_feature}",
 )
 

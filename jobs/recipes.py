@@ -19,7 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cluster.errors import UserError
 from cluster.steps import Resources, Step, StepKind
 
-_SERVED_BY = {"base": ("base", "model"), "model": ("model", "base")}
+_SERVED_BY = {
+    "base": ("base", "model"),
+    "model": ("model", "base"),
+    "dataset": ("dataset", "natural", "import"),
+}
 """Kinds that can play a role, where not the one kind of its name."""
 
 

@@ -1,11 +1,19 @@
-"""One embedded Ray for the whole session, and step contexts to run fan-outs and gangs in."""
+"""One embedded Ray and one PostgreSQL for the whole session, and step contexts to run in."""
 
 import os
+import shutil
+import signal
+import socket
+import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from pydantic import BaseModel
 
@@ -82,3 +90,56 @@ def make_context() -> Iterator[MakeContext]:
     """See contexts."""
     with contexts() as make:
         yield make
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a PostgreSQL server of the session's own, reachable from this machine only."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if not programs:
+        pytest.skip("no PostgreSQL here: apt-get install postgresql")
+    # The server refuses to run as root, and pytest's folders are closed to other users.
+    folder = tempfile.mkdtemp(prefix="postgres-")
+    settings: dict[str, Any] = {"cwd": folder, "env": {"LC_ALL": "C"}}
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+        settings |= {"user": "postgres", "group": "postgres", "extra_groups": []}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"postgresql://tester@127.0.0.1:{port}/postgres"
+    options = [
+        f"--{option}"
+        for option in ("listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off")
+    ]
+    log = Path(folder) / "log"
+    try:
+        with log.open("w") as output:
+            subprocess.run(
+                [programs[-1].with_name("initdb"), "-D", "data", "-U", "tester", "-A", "trust",
+                 "-E", "UTF8", "--no-sync"],
+                check=True, stdout=output, stderr=output, **settings,
+            )  # fmt: skip
+            server = subprocess.Popen(
+                [programs[-1], "-D", "data", "-p", str(port), *options],
+                stdout=output, stderr=output, **settings,
+            )  # fmt: skip
+        try:
+            _wait_for_postgres(url, server, log)
+            yield url
+        finally:
+            server.send_signal(signal.SIGINT)  # a fast shutdown, connections or not
+            server.wait(30)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _wait_for_postgres(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(300):
+        if server.poll() is not None:
+            break
+        try:
+            psycopg.connect(url).close()
+            return
+        except psycopg.OperationalError:
+            time.sleep(0.1)
+    raise RuntimeError(f"PostgreSQL does not start: {log.read_text()}")

@@ -1,16 +1,12 @@
 """How fast the hot paths are; run with `make bench`. Prints medians, decides nothing."""
 
 import sqlite3
-import statistics
-import time
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
+from timing import compare
 
-from tinysql.data.dataset import DatasetConfig
-from tinysql.data.generate import generate_rows
 from tinysql.models.architecture import build_model
 from tinysql.models.config import ArchitectureConfig
 from tinysql.sql.execute import run
@@ -18,36 +14,6 @@ from tinysql.sql.sample import fill
 from tinysql.train.engine import LossModel
 
 pytestmark = pytest.mark.benchmark
-
-ROUNDS = 7
-
-
-def compare(title: str, unit: str, amount: float, sides: dict[str, Callable[[], object]]) -> None:
-    """Time the sides in turn, round after round, and print the median rate of each."""
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(ROUNDS):
-        for name, side in sides.items():
-            started = time.perf_counter()
-            side()
-            seconds[name].append(time.perf_counter() - started)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    slowest = max(medians.values())
-    print(f"\n{title}")
-    for name, median in medians.items():
-        rate = f"{amount / median:>12,.0f} {unit}"
-        print(f"  {name:<34}{rate}   {slowest / median:.1f}x")
-
-
-@pytest.mark.parametrize("command_set", [1, 2])
-def test_generated_rows_per_second(command_set: int) -> None:
-    config = DatasetConfig(command_sets=(command_set,))
-    numbers = np.arange(10_000)
-    compare(
-        f"generate command set {command_set}, one core",
-        "rows/s",
-        len(numbers),
-        {"generate_rows": lambda: generate_rows(config, "train", numbers)},
-    )
 
 
 def test_guarded_executions_per_second() -> None:

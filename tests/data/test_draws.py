@@ -63,38 +63,56 @@ def test_uniform_neighbors_are_uncorrelated() -> None:
         assert_uniform(cells, 64)
 
 
-def test_permutation_is_every_order_equally_often() -> None:
-    orders = draws_of().permutation("x", 4)
-    assert (np.sort(orders, axis=1) == np.arange(4)).all()
+def test_order_is_every_order_equally_often_and_puts_the_rest_last() -> None:
+    orders = draws_of().order("x", np.tile([True, False, True, True], (NUM_ROWS, 1)))
+    assert (np.sort(orders[:, :3], axis=1) == [0, 2, 3]).all()
+    assert (orders[:, 3] == 1).all()
     _, kinds = np.unique(orders @ np.array([64, 16, 4, 1]), return_inverse=True)
-    assert_uniform(kinds, 24)
+    assert_uniform(kinds, 6)
 
 
-@pytest.mark.parametrize(("population", "width"), [(5, 5), (7, 3), (300, 20)])
+def test_choice_is_any_of_the_allowed_equally_often() -> None:
+    allowed = np.tile([True, False, True, True], (NUM_ROWS, 1))
+    allowed[:100] = False
+    chosen = draws_of().choice("x", allowed)
+    assert (chosen[:100] == -1).all()
+    assert_uniform(np.searchsorted([0, 2, 3], chosen[100:]), 3)
+
+
+@pytest.mark.parametrize(
+    ("population", "width"), [(2, 2), (7, 3), (17, 17), (74, 6), (300, 20), (941, 36)]
+)
 def test_distinct_picks_are_distinct_and_uniform_at_every_position(
     population: int, width: int
 ) -> None:
     picks = draws_of().distinct("x", population, width)
     assert picks.shape == (NUM_ROWS, width)
     assert (np.diff(np.sort(picks, axis=1), axis=1) > 0).all()
+    assert picks.min() == 0
+    assert picks.max() == population - 1
+    if population < 50:  # few pairs of halves: only about uniform, as the docstring says
+        return
     for position in range(width):
         assert_uniform(picks[:, position], population)
+    neighbors = picks[:, :-1] * 5 // population * 5 + picks[:, 1:] * 5 // population
+    counts = np.bincount(neighbors.ravel(), minlength=25)
+    assert counts.min() > 0.9 * counts.mean() * (1 - 5 / population)
 
 
-def test_distinct_picks_of_a_small_population_are_every_arrangement_equally_often() -> None:
-    picks = draws_of().distinct("x", 5, 3)
-    kinds, numbers = np.unique(picks @ np.array([25, 5, 1]), return_inverse=True)
-    assert len(kinds) == 5 * 4 * 3
-    assert_uniform(numbers, 60)
-
-
-@pytest.mark.parametrize("draw", ["bits", "uniform", "below", "permutation", "distinct"])
+@pytest.mark.parametrize("draw", ["bits", "uniform", "below", "distinct"])
 def test_draws_of_any_rows_in_any_order_are_those_of_all_rows(draw: str) -> None:
     arguments = {"below": (9,), "distinct": (30, 4)}.get(draw, (4,))
     everything = getattr(draws_of(num_rows=200), draw)("x", *arguments)
     some = np.random.default_rng(0).permutation(200)[:50]
     found = getattr(Draws(0, some.astype(np.uint64)), draw)("x", *arguments)
     np.testing.assert_array_equal(found, everything[some])
+
+
+def test_draws_at_places_are_those_of_the_whole() -> None:
+    whole = draws_of(num_rows=50).uniform("x", 7)
+    rows, places = np.nonzero(whole > 0.5)
+    found = draws_of(num_rows=50).at("x", rows, places)
+    np.testing.assert_array_equal(found, whole[rows, places])
 
 
 def test_wider_draws_begin_with_the_narrower_ones() -> None:

@@ -1,247 +1,288 @@
-"""Generated rows: the same in any company, true to their own fields, and split without overlap."""
+"""Generated rows: the same in any company, executable, and split without overlap."""
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tinysql.data import dataset, phrasing, words
-from tinysql.data.dataset import SPLITS, DatasetConfig, dataset_card, dataset_shards
-from tinysql.data.generate import generate_rows, generate_shard
+from tinysql.data import phrasing, words
+from tinysql.data.card import check_held_out, dataset_card
+from tinysql.data.dataset import BUCKETS, GENERALIZATION_SPLITS, DatasetConfig, dataset_shards
+from tinysql.data.generate import generate_mentions, generate_rows, generate_shard
 
 Row = dict[str, Any]
-BOTH = DatasetConfig(command_sets=(1, 2), max_columns=8)
+EVERY_SET = tuple(range(1, 9))
 
 
 @st.composite
 def configs(draw: st.DrawFn) -> DatasetConfig:
-    low, high = sorted(draw(st.tuples(st.integers(2, 8), st.integers(2, 8))))
+    low, high = sorted(draw(st.tuples(st.integers(2, 12), st.integers(2, 12))))
     rates = st.sampled_from([0.0, 0.3, 1.0])
+    variant = draw(st.sampled_from(["default", "paper"]))
+    highest = 8 if variant == "default" else 5
     return DatasetConfig(
-        command_sets=draw(st.sampled_from([(1,), (2,), (1, 2), (2, 1, 2)])),
+        variant=variant,
+        command_sets=tuple(draw(st.lists(st.integers(1, highest), min_size=1, max_size=3))),
         min_columns=low,
         max_columns=high,
+        higher_command_set=None,
         order_by_rate=draw(rates),
+        aggregate_rate=draw(rates),
+        where_rate=draw(rates),
+        join_rate=draw(rates),
         table_synonym_rate=draw(rates),
         column_synonym_rate=draw(rates),
         seed=draw(st.integers(0, 2**70)),
     )
 
 
-def rows_of(config: DatasetConfig, split: str, num_rows: int) -> list[Row]:
-    return generate_rows(config, split, np.arange(num_rows)).to_pylist()
+def rows_of(config: DatasetConfig, split: str, numbers: Sequence[int]) -> list[Row]:
+    return generate_rows(config, split, np.array(numbers)).to_pylist()
 
 
-def fields_of(config: DatasetConfig, split: str, num_rows: int, names: list[str]) -> list[Row]:
-    return generate_rows(config, split, np.arange(num_rows)).select(names).to_pylist()
-
-
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 @given(
     config=configs(),
-    split=st.sampled_from(SPLITS),
+    split=st.sampled_from([*BUCKETS, *GENERALIZATION_SPLITS[:-1]]),
     numbers=st.lists(st.integers(0, 10**12), min_size=1, max_size=20),
 )
 def test_row_is_the_same_alone_and_among_others_in_any_order(
     config: DatasetConfig, split: str, numbers: list[int]
 ) -> None:
     together = generate_rows(config, split, np.array(numbers))
-    reversed_order = generate_rows(config, split, np.array(numbers[::-1]))
     alone = generate_rows(config, split, np.array(numbers[:1]))
     assert together.schema == alone.schema
-    assert together.to_pylist() == reversed_order.to_pylist()[::-1]
+    assert together.to_pylist() == rows_of(config, split, numbers[::-1])[::-1]
     assert together.to_pylist()[:1] == alone.to_pylist()
 
 
-def test_row_of_a_sub_range_is_that_of_the_range() -> None:
-    everything = rows_of(BOTH, "train", 300)
-    part = generate_rows(BOTH, "train", np.arange(117, 241)).to_pylist()
-    assert part == everything[117:241]
+@pytest.mark.parametrize("shards", [1, 3, 16])
+def test_rows_are_the_same_bytes_in_any_number_of_shards(shards: int) -> None:
+    config = DatasetConfig(command_sets=EVERY_SET, column_synonym_rate=0.5)
+    whole = generate_rows(config, "train", np.arange(480))
+    parts = [generate_rows(config, "train", part) for part in np.array_split(np.arange(480), shards)]
+    assert pa.concat_tables(parts).equals(whole)
 
 
-def test_row_of_another_seed_differs() -> None:
-    other = BOTH.model_copy(update={"seed": 1})
-    pairs = zip(rows_of(BOTH, "train", 50), rows_of(other, "train", 50), strict=True)
-    assert all(one["question"] != two["question"] for one, two in pairs)
-
-
-def executed(row: Row) -> list[str]:
-    """The names of the columns that the gold SQL returns on the row's own schema."""
-    with closing(sqlite3.connect(":memory:")) as database:
-        database.execute(row["schema_sql"])
-        return [column[0] for column in database.execute(row["gold_sql"]).description]
-
-
-@settings(deadline=None, max_examples=40)
-@given(config=configs(), split=st.sampled_from(SPLITS))
-def test_row_of_any_config_agrees_with_its_own_fields(config: DatasetConfig, split: str) -> None:
-    for row in rows_of(config, split, 20):
-        types = dict(zip(row["columns"], row["column_types"], strict=True))
-        assert config.min_columns <= len(types) == len(row["columns"]) <= config.max_columns
-        assert set(row["select"]) <= set(types)
-        assert len(set(row["select"])) == len(row["select"]) >= 1
-        assert set(row["order_by"]) <= set(types)
-        assert len(set(row["order_by"])) == len(row["order_by"])
-        assert row["command_set"] in config.command_sets
-        assert row["split"] == split
-        declared = ", ".join(f"{name} {sql_type}" for name, sql_type in types.items())
-        assert row["schema_sql"] == f"CREATE TABLE {row['table']} ( {declared} )"
-        assert executed(row) == row["select"]
-
-
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(config=configs())
-def test_question_of_any_config_holds_every_phrase_in_order(config: DatasetConfig) -> None:
-    for row in rows_of(config, "train", 20):
-        question = row["question"]
-        assert "[" not in question
-        assert "  " not in question
-        assert question.count(row["table_phrase"]) >= 1
-        sequence = [*row["select_phrases"]]
-        for name, phrase in zip(row["order_by"], row["order_phrases"], strict=True):
-            sequence.append(f"{name} {phrase}")
-        position = 0
-        for phrase in sequence:
-            position = question.index(phrase, position) + len(phrase)
+def test_every_row_executes(config: DatasetConfig) -> None:
+    for row in rows_of(config, "train", range(40)):
+        with closing(sqlite3.connect(":memory:")) as database:
+            database.execute("PRAGMA foreign_keys = ON")
+            database.executescript(row["schema_sql"])
+            returned = [column[0] for column in database.execute(row["gold_sql"]).description]
+        if row["outer_aggregate"]:
+            assert len(returned) == 1, row
+        else:
+            named = [item["alias"] or item["column"] for item in row["select"]]
+            assert returned == named, row
 
 
-def test_direction_phrase_of_an_order_key_fits_direction_and_type() -> None:
-    for row in rows_of(DatasetConfig(command_sets=(2,)), "train", 2000):
-        types = dict(zip(row["columns"], row["column_types"], strict=True))
-        keys = zip(row["order_by"], row["order_directions"], row["order_phrases"], strict=True)
-        for name, direction, phrase in keys:
-            family = phrasing.type_family(types[name])
-            assert phrase in phrasing.direction_phrases(direction, family)
+@pytest.mark.parametrize("command_set", EVERY_SET)
+def test_command_set_has_its_clauses_and_those_below(command_set: int) -> None:
+    rows = rows_of(DatasetConfig(command_sets=(command_set,)), "train", range(600))
+    seen = {
+        2: any(row["order_by"] for row in rows),
+        3: any(item["aggregate"] for row in rows for item in row["select"]),
+        4: any(row["filters"] for row in rows),
+        5: any(row["joins"] for row in rows),
+        6: all(any(found(row) for row in rows) for found in (
+            lambda row: row["having"], lambda row: row["distinct"], lambda row: row["limit"],
+        )),
+        7: {"UNION", "INTERSECT", "EXCEPT"} <= {row["set_operation"] for row in rows}
+        and {"IN SELECT", "EXISTS", "> SELECT"}
+        <= {one["operator"] for row in rows for one in row["filters"]},
+        8: any(row["outer_aggregate"] for row in rows)
+        and {2, 3} <= {len(row["joins"]) for row in rows},
+    }  # fmt: skip
+    # The schemas of set 7 have two tables, which its sub-queries read one at a time.
+    expected = {n for n in seen if n <= command_set and not (command_set == 7 and n in (5, 6))}
+    if command_set == 8:
+        expected.remove(7)
+    assert expected <= {n for n, found in seen.items() if found}
+    assert {n for n, found in seen.items() if found} - expected <= {5} & {command_set - 1}
 
 
-def test_order_by_clause_lists_the_keys() -> None:
-    for row in rows_of(BOTH, "train", 500):
-        keys = zip(row["order_by"], row["order_directions"], strict=True)
-        clause = ", ".join(f"{name} {direction}" for name, direction in keys)
-        _, *found = row["gold_sql"].split(" ORDER BY ")
-        assert found == ([clause] if clause else [])
-
-
-@pytest.mark.parametrize("rate", [0.0, 0.25, 0.9, 1.0])
-def test_order_by_share_of_command_set_2_is_the_rate(rate: float) -> None:
-    rows = rows_of(DatasetConfig(command_sets=(1, 2), order_by_rate=rate), "train", 8000)
-    ordered = {1: [], 2: []}
+def test_bare_columns_beside_aggregates_are_grouped_by() -> None:
+    rows = rows_of(DatasetConfig(command_sets=EVERY_SET), "train", range(2_000))
     for row in rows:
-        ordered[row["command_set"]].append(bool(row["order_by"]))
-    assert not any(ordered[1])
-    assert abs(len(ordered[2]) / len(rows) - 0.5) < 0.03
-    assert abs(np.mean(ordered[2]) - rate) < 0.03
-    assert rate not in (0.0, 1.0) or np.mean(ordered[2]) == rate
+        if row["outer_aggregate"]:
+            assert len(row["group_by"]) == 1, row
+            continue
+        bare = [item["column"] for item in row["select"] if not item["aggregate"]]
+        mixed = len(bare) < len(row["select"])
+        assert [key["column"] for key in row["group_by"]] == (bare if mixed else []), row
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.4, 1.0])
-def test_synonym_share_is_the_rate(rate: float) -> None:
-    config = DatasetConfig(table_synonym_rate=rate, column_synonym_rate=rate)
-    rows = rows_of(config, "train", 4000)
-    synonyms = {entry.name: entry.synonyms for entry in (*words.tables(), *words.columns())}
-    named = [(row["table"], row["table_phrase"]) for row in rows]
-    selected = [
-        pair for row in rows for pair in zip(row["select"], row["select_phrases"], strict=True)
-    ]
-    for pairs in (named, selected):
-        assert all(phrase == name or phrase in synonyms[name] for name, phrase in pairs)
-        assert abs(np.mean([phrase != name for name, phrase in pairs]) - rate) < 0.03
-
-
-def test_number_of_columns_and_of_selected_ones_spans_the_range() -> None:
-    rows = rows_of(DatasetConfig(command_sets=(2,), min_columns=2, max_columns=5), "train", 2000)
-    wanted = {(width, n) for width in range(2, 6) for n in range(1, width + 1)}
-    assert {(len(row["columns"]), len(row["select"])) for row in rows} == wanted
-    ordered = {(len(row["columns"]), len(row["order_by"])) for row in rows if row["order_by"]}
-    assert ordered == wanted
-
-
-def test_selection_is_not_tied_to_the_order_of_the_columns() -> None:
-    rows = [r for r in rows_of(BOTH, "train", 3000) if len(r["select"]) == len(r["columns"]) == 2]
-    assert 0.35 < np.mean([row["select"] == row["columns"] for row in rows]) < 0.65
-
-
-def test_every_word_shape_and_type_occurs() -> None:
-    rows = fields_of(BOTH, "train", 4000, ["template_id", "columns", "column_types"])
-    assert {row["template_id"] for row in rows} == set(range(len(phrasing.SHAPES)))
-    declared = {
-        pair for row in rows for pair in zip(row["columns"], row["column_types"], strict=True)
-    }
-    assert declared == {(c.name, sql_type) for c in words.columns() for sql_type in c.types}
-
-
-def test_every_table_occurs_in_every_split() -> None:
-    tables = {table.name for table in words.tables()}
-    for split in SPLITS:
-        rows = fields_of(DatasetConfig(), split, 4000, ["table"])
-        assert {row["table"] for row in rows} == tables
-
-
-def test_splits_of_different_configs_share_no_table_with_its_set_of_columns() -> None:
-    # Two columns only, where equal sets are likely.
-    narrow = DatasetConfig(max_columns=2)
-    other = DatasetConfig(max_columns=3, seed=5, command_sets=(2,), column_synonym_rate=1.0)
-    keys = {
-        split: {
-            (row["table"], frozenset(row["columns"]))
-            for config in (narrow, other)
-            for row in fields_of(config, split, 10_000, ["table", "columns"])
+def test_joins_are_on_declared_foreign_keys() -> None:
+    rows = rows_of(DatasetConfig(command_sets=(5, 6, 8)), "train", range(1_000))
+    assert any(row["joins"] for row in rows)
+    for row in rows:
+        declared = {
+            frozenset({(key["table"], key["column"]), (key["parent"], key["parent_column"])})
+            for key in row["foreign_keys"]
         }
-        for split in SPLITS
+        for join in row["joins"]:
+            ends = {(join["left"], join["left_column"]), (join["right"], join["right_column"])}
+            assert frozenset(ends) in declared, row
+        assert len(row["joins"]) == len(row["from_tables"]) - 1, row
+
+
+@pytest.mark.parametrize("variant", ["default", "paper"])
+def test_mentions_say_what_the_records_say(variant: str) -> None:
+    sets = EVERY_SET if variant == "default" else EVERY_SET[:5]
+    config = DatasetConfig(
+        variant=variant, command_sets=sets, table_synonym_rate=0.8, column_synonym_rate=0.5
+    )
+    numbers = np.arange(400)
+    rows = rows_of(config, "train", range(400))
+    for row, made in zip(
+        rows, generate_mentions(config, "train", numbers).to_pylist(), strict=True
+    ):
+        texts = {"question": row["question"], "schema": row["schema_sql"], "sql": row["gold_sql"]}
+        said = {
+            one["key"]: texts[one["key"].split(".")[0]][one["start"] : one["end"]]
+            for one in made["mentions"]
+        }
+        assert (made["question"], made["gold_sql"]) == (row["question"], row["gold_sql"])
+        for number, column in enumerate(row["columns"]):
+            assert said[f"schema.column.{number}"] == column["name"], row
+        for number, item in enumerate(row["select"]):
+            assert said[f"question.select.{number}"] == item["phrase"], row
+            assert said[f"sql.select.{number}"] == item["column"], row
+        for number, key in enumerate(row["order_by"]):
+            assert said[f"question.order.{number}"] == key["phrase"], row
+            assert said[f"sql.direction.{number}"] == key["direction"], row
+        for number, one in enumerate(row["filters"]):
+            assert said[f"question.operator.{number}"] == one["operator_phrase"], row
+            for place, value in enumerate(one["values"]):
+                assert said[f"sql.value.{number}.{place}"] == value, row
+
+
+SPLIT_CONFIG = DatasetConfig(
+    command_sets=(1, 2, 4, 5), train_rows=4_000, validation_rows=500, test_rows=500,
+    generalization_rows=dict.fromkeys(GENERALIZATION_SPLITS, 300),
+    table_synonym_rate=0.8, column_synonym_rate=0.5,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def splits() -> dict[str, list[Row]]:
+    return {
+        split: rows_of(SPLIT_CONFIG, split, SPLIT_CONFIG.rows_of(split))
+        for split in SPLIT_CONFIG.sizes
     }
-    assert keys["train"] & keys["test"] == set()
-    assert keys["train"] & keys["validation"] == set()
-    assert keys["validation"] & keys["test"] == set()
 
 
-def test_shards_cover_every_row_once_and_give_the_same_bytes_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_no_table_and_column_set_is_in_two_splits(splits: dict[str, list[Row]]) -> None:
+    seen: dict[Any, str] = {}
+    for split in BUCKETS:
+        for row in splits[split]:
+            key = (
+                frozenset(table["name"] for table in row["tables"]),
+                frozenset(column["name"] for column in row["columns"] if not column["key"]),
+            )
+            assert seen.setdefault(key, split) == split, row
+
+
+def test_generalization_splits_have_what_the_others_lack(splits: dict[str, list[Row]]) -> None:
+    tables = {words.tables()[number].name for number in words.held_tables()}
+    columns = {words.columns()[number].name for number in words.held_columns()}
+
+    def widths(row: Row) -> list[int]:
+        owners = [column["table"] for column in row["columns"] if not column["key"]]
+        return [owners.count(number) for number in range(len(row["tables"]))]
+
+    holds = {
+        "held_tables": lambda row: tables & {table["name"] for table in row["tables"]},
+        "held_columns": lambda row: columns & {column["name"] for column in row["columns"]},
+        "held_phrases": lambda row: phrasing.held_shape(row["template_id"]),
+        "longer_schemas": lambda row: min(widths(row)) > (6 if len(row["tables"]) == 1 else 3),
+        "higher_command_set": lambda row: row["command_set"] == 6,
+    }
+    for split, rows in splits.items():
+        for name, held in holds.items():
+            wrong = [row for row in rows if bool(held(row)) != (split == name)]
+            assert not wrong, f"{name} in {split}: {wrong[0]}"
+
+
+def test_held_synonyms_and_phrases_are_said_in_their_split_only(
+    splits: dict[str, list[Row]],
 ) -> None:
-    monkeypatch.setattr(dataset, "SHARD_ROWS", 40)
-    config = DatasetConfig(command_sets=(1, 2), train_rows=100, validation_rows=7, test_rows=40)
-    shards = dataset_shards(config)
-    folders = [tmp_path / "one", tmp_path / "two"]
-    for folder, order in zip(folders, (shards, shards[::-1]), strict=True):
-        folder.mkdir()
-        for shard in order:
-            counts = generate_shard(folder, config=config, **shard._asdict())
-            assert counts == {"rows": shard.stop - shard.start}
-    ids = []
-    for shard in shards:
-        one, two = (folder / shard.file_name for folder in folders)
-        assert one.read_bytes() == two.read_bytes()
-        table = pq.read_table(one)
-        ids += table["id"].to_pylist()
-        assert set(table["split"].to_pylist()) == {shard.split}
-    assert ids == list(range(147))
-    assert [len(config.rows_of(split)) for split in SPLITS] == [100, 7, 40]
-    assert dataset_card(config)["rows"] == {"train": 100, "validation": 7, "test": 40}
+    held = {word.synonyms[-1] for word in (*words.tables(), *words.columns())}
+    for family in phrasing.FAMILIES:
+        for direction in phrasing.DIRECTIONS:
+            held |= {*phrasing.split_directions(direction, family)[1]}
+        for operator in phrasing.OPERATORS:
+            held |= {*phrasing.split_held(phrasing.operator_phrases(operator.name, family))[1]}
+        for aggregate in phrasing.AGGREGATES:
+            held |= {*phrasing.split_held(phrasing.aggregate_phrases(aggregate, family))[1]}
+    for split, rows in splits.items():
+        said = {
+            text
+            for row in rows
+            for name in ("tables", "select", "filters", "order_by")
+            for one in row[name]
+            for field, text in one.items()
+            if field.endswith("phrase")
+        }
+        assert bool(said & held) == (split == "held_phrases"), (split, sorted(said & held)[:5])
+
+
+def test_shards_hold_every_row_once_and_the_card_counts_them(tmp_path: Path) -> None:
+    counts = []
+    for shard in dataset_shards(SPLIT_CONFIG):
+        made = generate_shard(tmp_path, config=SPLIT_CONFIG, **shard._asdict())
+        counts.append((shard.split, made["counts"]))
+    card = dataset_card(SPLIT_CONFIG, counts)
+    total = 0
+    for split, rows in SPLIT_CONFIG.sizes.items():
+        files = sorted(tmp_path.glob(f"{split}-*.parquet"))
+        ids = [i for file in files for i in pq.read_table(file)["id"].to_pylist()]
+        assert ids == list(range(total, total + rows))
+        total += rows
+        shown = card["splits"][split]["distributions"]
+        assert sum(shown["hardness"].values()) == sum(shown["shapes"].values()) == rows
+    assert check_held_out(card) == []
+
+
+def test_card_that_contradicts_its_claim_is_found() -> None:
+    shard = next(iter(dataset_shards(SPLIT_CONFIG)))
+    card = {"splits": {shard.split: {"counted": {"uses of held-out tables": 3}}}}
+    assert check_held_out(card) == ["train: 3 uses of held-out tables, expected none"]
+
+
+def test_rows_are_nearly_all_different() -> None:
+    rows = rows_of(DatasetConfig(command_sets=(1,), max_columns=12), "train", range(5_000))
+    assert len({(row["question"], row["schema_sql"]) for row in rows}) == len(rows)
 
 
 @pytest.mark.parametrize(
-    "mistake",
+    ("fields", "words_of_message"),
     [
-        {"command_sets": ()},
-        {"command_sets": (0,)},
-        {"command_sets": (1, 3)},
-        {"min_columns": 1},
-        {"min_columns": 7, "max_columns": 6},
-        {"max_columns": 21},
-        {"train_rows": 0},
-        {"order_by_rate": 1.5},
-        {"table_synonym_rate": -0.1},
-        {"seed": -1},
-        {"rows": 5},
+        ({"train_rows": 0}, "train_rows"),
+        ({"min_columns": 7, "max_columns": 6}, "min_columns 7 is larger than max_columns 6"),
+        ({"command_sets": (9,)}, "expected some of 1 to 8"),
+        ({"command_sets": ()}, "command_sets"),
+        ({"variant": "paper", "command_sets": (6,)}, "expected some of 1 to 5 in the paper"),
+        ({"generalization_rows": {"held_tables": 0}}, "generalization_rows.held_tables: got 0"),
+        ({"generalization_rows": {"no_such": 5}}, "no_such"),
+        ({"longer_columns": (6, 9)}, "overlaps"),
+        ({"command_sets": (2, 3), "higher_command_set": 3}, "overlaps"),
+        ({"command_sets": (8,), "generalization_rows": {"higher_command_set": 9}}, "1 to 8"),
+        ({"num_tables": 10}, "num_tables"),
     ],
-    ids=str,
 )
-def test_config_mistake_is_refused(mistake: Row) -> None:
-    with pytest.raises(ValidationError):
-        DatasetConfig(**mistake)
+def test_bad_config_is_refused(fields: dict[str, Any], words_of_message: str) -> None:
+    with pytest.raises(ValidationError, match=words_of_message):
+        DatasetConfig.model_validate(fields)

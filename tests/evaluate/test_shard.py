@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from plain_rows import plain_row
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tinysql.data.prompts import format_completion, format_prompt
@@ -16,19 +17,13 @@ CONFIG = EvaluationConfig(split="validation", max_new_tokens=16)
 
 
 def make_rows() -> list[dict[str, Any]]:
-    rows = []
-    for number, (table, column) in enumerate([("cars", "price"), ("pets", "name")] * 3):
-        rows.append(
-            {
-                "id": number,
-                "question": f"show {column} of {table} {number}",
-                "schema_sql": f"CREATE TABLE {table} ( {column} TEXT, id INTEGER )",
-                "gold_sql": f"SELECT {column}, id FROM {table} ORDER BY id DESC",
-                "select": [column, "id"],
-                "order_by": ["id"],
-            }
+    return [
+        plain_row(
+            number, f"show {column} of {table} {number}", table, {column: "TEXT", "id": "INTEGER"},
+            [column, "id"], {"id": "DESC"},
         )
-    return rows
+        for number, (table, column) in enumerate([("cars", "price"), ("pets", "name")] * 3)
+    ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -85,3 +85,9 @@ def s3_client(endpoint: str) -> Any:
         aws_access_key_id="testing",
         aws_secret_access_key="testing",
     )
+
+
+MAIN_KINDS = {
+    "dataset", "base", "model", "evaluation", "pairs", "patching", "sae", "report",
+}  # fmt: skip
+"""The kinds of step that lead from nothing to a report."""

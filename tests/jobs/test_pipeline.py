@@ -20,9 +20,7 @@ from typing import Any
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from processes import ROOT, TINY, Start, Started, Tinysql, end, s3_client
-
-from jobs.kinds import KINDS
+from processes import MAIN_KINDS, ROOT, TINY, Start, Started, Tinysql, end, s3_client
 
 BIG = ("dataset", str(TINY), "--set", "dataset.train_rows=300000", "--json")
 BIG_SHARDS, BIG_ROWS = 32, 300_160
@@ -99,7 +97,7 @@ def whole(
 
 def test_run_commits_every_step(whole: tuple[Path, Json]):
     store, summary = whole
-    assert {step["kind"] for step in summary["steps"]} == set(KINDS)
+    assert {step["kind"] for step in summary["steps"]} == MAIN_KINDS
     assert not any(step["reused"] for step in summary["steps"])
     for step in summary["steps"]:
         manifest = manifest_of(store, step)
@@ -108,7 +106,7 @@ def test_run_commits_every_step(whole: tuple[Path, Json]):
                    for ref in manifest["objects"])  # fmt: skip
     assert_sound_dataset(store, by_name(summary)["dataset"], 2160)
     assert by_name(summary)["evaluation"]["metrics"]["execution"]["n"] == 60
-    assert len(list(store.rglob("manifest.json"))) == len(KINDS)
+    assert len(list(store.rglob("manifest.json"))) == len(MAIN_KINDS)
 
 
 def test_run_tracks_training_offline(whole: tuple[Path, Json], environment: dict[str, str]):

@@ -6,69 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tinysql.data.dataset import DatasetConfig
+from tinysql.data.generate import generate_rows
+
 HOSTILE = "SELECT name FROM t <script>document.title='owned'</script><img src=x onerror=alert(1)>"
 
-ROWS = [
-    {
-        "question": "Show me the given_name and cost from the customers table, sorted by "
-        "birth_date from earliest to latest.",
-        "table": "customers",
-        "table_phrase": "customers",
-        "columns": ["given_name", "price", "birth_date", "city_name"],
-        "column_types": ["TEXT", "DECIMAL(10,2)", "DATE", "VARCHAR(50)"],
-        "select": ["given_name", "price"],
-        "select_phrases": ["given_name", "cost"],
-        "order_by": ["birth_date"],
-        "order_directions": ["ASC"],
-        "order_phrases": ["from earliest to latest"],
-    },
-    {
-        "question": "What are the wind_speed, humidity and soil acidity of all ranches?",
-        "table": "farms",
-        "table_phrase": "ranches",
-        "columns": ["humidity", "wind_speed", "soil_ph"],
-        "column_types": ["REAL", "REAL", "REAL"],
-        "select": ["wind_speed", "humidity", "soil_ph"],
-        "select_phrases": ["wind_speed", "humidity", "soil acidity"],
-        "order_by": [],
-        "order_directions": [],
-        "order_phrases": [],
-    },
-    {
-        "question": "List barcode from shipments",
-        "table": "shipments",
-        "table_phrase": "shipments",
-        "columns": ["tracking_code", "barcode", "ship_date", "payload_kg", "is_refundable"],
-        "column_types": ["VARCHAR(30)", "CHAR(13)", "DATE", "INTEGER", "BOOLEAN"],
-        "select": ["barcode"],
-        "select_phrases": ["barcode"],
-        "order_by": [],
-        "order_directions": [],
-        "order_phrases": [],
-    },
-]
-
-
-def _dataset_row(index: int, split: str) -> dict[str, Any]:
-    row = ROWS[index % len(ROWS)]
-    declared = zip(row["columns"], row["column_types"], strict=True)
-    keys = zip(row["order_by"], row["order_directions"], strict=True)
-    order = ", ".join(f"{name} {direction}" for name, direction in keys)
-    query = f"SELECT {', '.join(row['select'])} FROM {row['table']}"
-    schema = f"CREATE TABLE {row['table']} ( {', '.join(f'{n} {t}' for n, t in declared)} )"
-    return {
-        "id": index,
-        "command_set": 2 if order else 1,
-        "split": split,
-        **row,
-        "schema_sql": schema,
-        "gold_sql": query + (f" ORDER BY {order}" if order else ""),
-        "template_id": 0,
-    }
+DATASET = DatasetConfig(
+    command_sets=(1, 2, 5, 6), train_rows=240, validation_rows=30, test_rows=30,
+    table_synonym_rate=0.3, column_synonym_rate=0.3,
+)  # fmt: skip
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -81,10 +32,15 @@ def _write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value))
 
 
+def _dataset_rows(split: str) -> pa.Table:
+    return generate_rows(DATASET, split, np.array(DATASET.rows_of(split)))
+
+
 def _dataset(directory: Path) -> Path:
-    for split, size in (("train", 240), ("validation", 30), ("test", 30)):
-        _write(directory / f"{split}-00000.parquet", [_dataset_row(i, split) for i in range(size)])
-    _write_json(directory / "card.json", {})
+    directory.mkdir(parents=True)
+    for split in ("train", "validation", "test"):
+        pq.write_table(_dataset_rows(split), directory / f"{split}-00000.parquet")
+    _write_json(directory / "card.json", {"config": DATASET.model_dump(mode="json")})
     return directory
 
 
@@ -107,15 +63,16 @@ def _share(k: int, n: int) -> dict[str, float]:
 
 
 def _evaluation(directory: Path, pred_sql: str) -> Path:
+    gold = _dataset_rows("test").to_pylist()
+    sorts = next(n for n, row in enumerate(gold) if n > 5 and " ASC" in row["gold_sql"])
     wrong = {
-        0: ("SELECT given_name, city_name FROM customers ORDER BY birth_date", "wrong_columns"),
-        4: ("SELECT wind_speed, humidity FROM farms", "wrong_columns"),
+        0: (gold[1]["gold_sql"], "wrong_columns"),
+        4: (gold[2]["gold_sql"], "wrong_columns"),
         5: (pred_sql, "invalid_sql"),
-        9: ("SELECT given_name, price FROM customers ORDER BY birth_date DESC", "wrong_order"),
+        sorts: (gold[sorts]["gold_sql"].replace(" ASC", " DESC", 1), "wrong_order"),
     }
     rows = []
-    for index in range(30):
-        row = _dataset_row(index, "test")
+    for index, row in enumerate(gold):
         pred, verdict = wrong.get(index, (row["gold_sql"], "match"))
         texts = {key: row[key] for key in ("id", "question", "schema_sql", "gold_sql")}
         error = 'near "<": syntax error' if verdict == "invalid_sql" else None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tinysql.report.marking import Segment, clip, diff, highlight, visible
+from tinysql.report.marking import Mark, Segment, clip, diff, highlight, visible
 
 
 def joined(segments: tuple[Segment, ...]) -> str:
@@ -13,17 +13,19 @@ def marked(segments: tuple[Segment, ...]) -> list[tuple[str, str]]:
     return [(segment.text, segment.mark) for segment in segments if segment.mark]
 
 
-def test_highlight_marks_whole_words_and_prefers_the_longest() -> None:
-    text = "price, unit_price and price tag (price)"
-    segments = highlight(text, {"price": "a", "price tag": "b"})
+def test_highlight_marks_spans_in_any_order_and_no_blanks() -> None:
+    text = "price, unit_price and price tag"
+    segments = highlight(text, [Mark(17, 31, "b"), Mark(0, 5, "a")])
     assert joined(segments) == text
-    assert marked(segments) == [("price", "a"), ("price tag", "b"), ("price", "a")]
+    assert marked(segments) == [("price", "a"), ("and price tag", "b")]
+    assert highlight(text, []) == (Segment(text),)
 
 
-def test_highlight_takes_phrases_literally() -> None:
-    text = "a.b (c) axb"
-    assert marked(highlight(text, {"a.b": "x", "": "y"})) == [("a.b", "x")]
-    assert highlight(text, {}) == (Segment(text),)
+def test_highlight_marks_nothing_in_the_note_of_what_is_left_out() -> None:
+    text = "ab " * 300
+    segments = highlight(text, [Mark(0, 2, "a"), Mark(9, 11, "b"), Mark(27, 29, "c")], limit=10)
+    assert joined(segments) == clip(text, 10)
+    assert marked(segments) == [("ab", "a")]
 
 
 @pytest.mark.parametrize(

@@ -150,3 +150,58 @@ def test_compare_empty_answers_need_the_same_width() -> None:
 def test_compare_is_not_fooled_by_sets_or_broadcasting(gold: list[Row], pred: list[Row]) -> None:
     verdict = compare(Result(("a",), gold), Result(("a",), pred), keys=None)
     assert verdict in (Verdict.WRONG_ROWS, Verdict.WRONG_COLUMNS)
+
+
+def test_answer_takes_keys_by_position_and_as_hidden_columns() -> None:
+    database = fill("CREATE TABLE t ( a INTEGER, b INTEGER, c INTEGER )", seed=0)
+    sql = "SELECT a, b FROM t ORDER BY c DESC, b ASC"
+    mixed = answer(sql, ["c", 1], database)
+    hidden = answer(sql, ["c", "b"], database)
+    assert mixed == hidden
+    assert mixed.gold.columns == ("a", "b")
+    assert [key[1] for key in mixed.keys or ()] == [row[1] for row in mixed.gold.rows]
+
+
+def test_answer_of_distinct_rows_with_keys_by_position_keeps_them_distinct() -> None:
+    database = fill("CREATE TABLE t ( a INTEGER, b INTEGER )", seed=0)
+    rows = answer("SELECT DISTINCT a FROM t ORDER BY a ASC", [0], database).gold.rows
+    assert len(set(rows)) == len(rows) < 32
+
+
+def test_answer_limit_that_is_not_there_raises() -> None:
+    database = fill("CREATE TABLE t ( a INTEGER )", seed=0)
+    with pytest.raises(RuntimeError, match="LIMIT 3"):
+        answer("SELECT a FROM t LIMIT 2", [], database, limit=3)
+
+
+def test_compare_limit_agrees_with_all_allowed_cuts() -> None:
+    rng = random.Random(2)
+    seen = set()
+    for _ in range(200):
+        size = rng.randint(2, 6)
+        keyed = sorted((rng.randint(0, 2), rng.randint(0, 2)) for _ in range(size))
+        kept = rng.randint(1, size - 1)
+        keys = [(key,) for key, _ in keyed]
+        rows = [(value,) for _, value in keyed]
+        allowed = {
+            tuple((value,) for _, value in order[:kept])
+            for order in permutations(keyed)
+            if [key for key, _ in order] == [key for key, _ in keyed]
+        }
+        cut = [row for row, key in zip(rows, keys, strict=True) if key == keys[kept - 1]]
+        pred = rng.sample(rows, kept)
+        verdict = compare(result(rows[:kept]), result(pred), keys=keys[:kept], cut=cut)
+        assert (verdict is Verdict.MATCH) == (tuple(pred) in allowed)
+        seen.add(verdict)
+    assert {Verdict.MATCH, Verdict.WRONG_ORDER} < seen
+
+
+def test_judge_accepts_another_choice_among_rows_that_tie_at_the_limit() -> None:
+    database = fill("CREATE TABLE t ( a INTEGER, b BOOLEAN )", seed=0)
+    gold = answer("SELECT a FROM t ORDER BY b ASC LIMIT 1", ["b"], database, limit=1)
+    assert len(set(gold.cut)) > 1
+    for direction in ("ASC", "DESC"):
+        other = f"SELECT a FROM t WHERE b IS NULL ORDER BY a {direction} LIMIT 1"
+        assert judge(other, [gold]).verdict is Verdict.MATCH
+    assert judge("SELECT 12345 FROM t LIMIT 1", [gold]).verdict is Verdict.WRONG_COLUMNS
+    assert judge("SELECT a FROM t WHERE b IS NULL", [gold]).verdict is Verdict.WRONG_ROWS

@@ -104,6 +104,58 @@ def test_fill_keeps_constraints() -> None:
     assert all(row[1] is not None for row in result.rows)
 
 
+CHAIN = (
+    "CREATE TABLE shops ( shop_code VARCHAR(20) PRIMARY KEY, city TEXT ); "
+    "CREATE TABLE sales ( id INTEGER PRIMARY KEY, amount INTEGER, "
+    "shop_code VARCHAR(20) REFERENCES shops ( shop_code ) ); "
+    "CREATE TABLE refunds ( share REAL, sale_id INTEGER REFERENCES sales )"
+)
+BACKWARDS = "; ".join(reversed(CHAIN.split("; ")))
+
+
+@pytest.mark.parametrize("schema", [CHAIN, BACKWARDS])
+def test_fill_foreign_keys_refer_to_rows_some_of_them_to_one_and_none_to_others(
+    schema: str,
+) -> None:
+    orphans = 0
+    for seed, (child, column, parent, key) in itertools.product(
+        range(4),
+        [("sales", "shop_code", "shops", "shop_code"), ("refunds", "sale_id", "sales", "id")],
+    ):
+        database = fill(schema, seed=seed)
+        assert len(run(f"SELECT * FROM {child}", database).rows) == 32
+        keys = [row[0] for row in run(f"SELECT {key} FROM {parent}", database).rows]
+        used = [row[0] for row in run(f"SELECT {column} FROM {child}", database).rows]
+        assert len(set(keys)) == len(keys) == 32
+        assert set(used) <= {*keys, None}
+        assert set(keys) - set(used)
+        assert max(used.count(each) for each in keys) > 1
+        orphans += used.count(None)
+    assert orphans > 0
+
+
+def test_fill_survives_references_in_a_circle_and_to_tables_that_are_not_there() -> None:
+    schema = (
+        "CREATE TABLE a ( id INTEGER PRIMARY KEY, b_id INTEGER REFERENCES b ); "
+        "CREATE TABLE b ( id INTEGER PRIMARY KEY, a_id INTEGER REFERENCES a ( ID ), "
+        "own INTEGER REFERENCES b, c_id INTEGER REFERENCES c )"
+    )
+    database = fill(schema, seed=0)
+    assert len(run("SELECT * FROM a JOIN b ON a.id = b.a_id", database).rows) > 8
+    assert len(run("SELECT * FROM b", database).rows) == 32
+
+
+def test_fill_hints_hold_together_across_a_join() -> None:
+    hints = {"shops": {"city": ["Oslo"]}, "refunds": {"share": [0.25]}}
+    sql = (
+        "SELECT 1 FROM shops JOIN sales USING ( shop_code ) JOIN refunds ON sale_id = id "
+        "WHERE city = 'Oslo' AND share = 0.25"
+    )
+    found = [len(run(sql, fill(CHAIN, seed=seed, hints=hints)).rows) for seed in range(10)]
+    assert sum(count > 0 for count in found) >= 9
+    assert not any(run(sql, fill(CHAIN, seed=seed)).rows for seed in range(10))
+
+
 @pytest.mark.parametrize(
     "schema",
     ["", "CREATE TABLE t ( ", "SELECT nope", "CREATE TABLE t ( a INT NOT NULL CHECK (a > 5000) )"],

@@ -1,10 +1,10 @@
 """Predictions scored by execution and by text, and the summary of a whole evaluation.
 
 Execution match: the same answer as the gold query on several seeded databases (see
-`tinysql.sql.compare`). Exact match: the same text after blanks are folded and one closing ";" is
+`tinysql.evaluate.gold`). Exact match: the same text after blanks are folded and one closing ";" is
 dropped. Before anything is scored the harness tests itself: each gold must match itself, and
-constant answers must never match. The databases of a row depend on the seed and the row's id alone,
-so any split into shards gives the same verdicts.
+constant answers must never match one that says anything. The databases of a row depend on the seed
+and the row alone, so any split into shards gives the same verdicts.
 """
 
 from collections import Counter
@@ -18,16 +18,14 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from tinysql.config import Config
+from tinysql.data.dataset import GeneralizationSplit
 from tinysql.data.files import split_files
 from tinysql.errors import InputError
+from tinysql.evaluate.gold import DatasetRow, gold_answers
 from tinysql.evaluate.stats import rate
-from tinysql.sql.compare import Answer, Judgement, Verdict, answer, judge
+from tinysql.sql.compare import Answer, Judgement, Verdict, judge
 from tinysql.sql.execute import Limits
-from tinysql.sql.sample import fill
 
-DatasetRow = Mapping[str, Any]
-
-_COLUMNS = ["id", "question", "schema_sql", "gold_sql", "select", "order_by"]
 _NEVER_RIGHT = (
     "",
     "SELECT 1",
@@ -43,7 +41,7 @@ _WRONG_SHOWN = 20
 class EvaluationConfig(Config):
     """What is evaluated and how strictly."""
 
-    split: Literal["train", "validation", "test"] = "test"
+    split: Literal["train", "validation", "test"] | GeneralizationSplit = "test"
     """Part of the dataset to answer."""
     limit: int | None = Field(None, ge=1)
     """Rows of the split to answer, from its start; None means all."""
@@ -92,29 +90,28 @@ PREDICTION_SCHEMA = pa.schema(
 
 
 def read_rows(dataset: Path, split: str, start: int, stop: int) -> list[dict[str, Any]]:
-    """Rows start to stop - 1 of a split, counted through its files in order of name."""
+    """Rows start to stop - 1 of a split, counted through its files in order of name.
+
+    Raises InputError when the split has no such rows, or no records of its queries.
+    """
     rows: list[dict[str, Any]] = []
     first = 0
     for path in split_files(dataset, split):
         num_rows = pq.read_metadata(path).num_rows
+        if "order_by" not in pq.read_schema(path).names:
+            raise InputError(
+                f"split {split!r} does not tell what its queries sort by, as imported ones do not: "
+                "an answer's order cannot be judged; use a dataset that was generated here"
+            )
         low, high = max(start - first, 0), min(stop - first, num_rows)
         if low < high:
-            rows += pq.read_table(path, columns=_COLUMNS).slice(low, high - low).to_pylist()
+            rows += pq.read_table(path).slice(low, high - low).to_pylist()
         first += num_rows
     if not 0 <= start < stop or len(rows) != stop - start:
         raise InputError(
             f"rows {start} to {stop} of split {split!r}: it has {first}; ask for rows inside it"
         )
     return rows
-
-
-def answers(row: DatasetRow, config: EvaluationConfig) -> list[Answer]:
-    """The gold's answer on each of the row's databases."""
-    databases = (
-        fill(row["schema_sql"], seed=f"{config.seed}/{row['id']}/{i}", num_rows=config.num_rows)
-        for i in range(config.num_databases)
-    )
-    return [answer(row["gold_sql"], row["order_by"], db, limits=config.limits) for db in databases]
 
 
 def score(
@@ -127,8 +124,19 @@ def score(
     """
     predictions = []
     for index, (row, pred_sql) in enumerate(zip(rows, pred_sqls, strict=True)):
-        expected = answers(row, config)
-        _self_check(row, expected, config, constants=index < _SELF_CHECK_ROWS)
+        expected = gold_answers(
+            row,
+            seed=config.seed,
+            num_databases=config.num_databases,
+            num_rows=config.num_rows,
+            limits=config.limits,
+        )
+        # Conditions that exclude each other may leave nothing, or NULL, whatever the data.
+        says_something = any(
+            cell is not None for each in expected for cells in each.gold.rows for cell in cells
+        )
+        constants = says_something and index < _SELF_CHECK_ROWS
+        _self_check(row, expected, config, constants=constants)
         judgement = judge(pred_sql, expected, limits=config.limits)
         predictions.append(_prediction(row, pred_sql, judgement))
     return predictions

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, TypeVar, get_args
 from pydantic import AfterValidator, Field
 
 from tinysql.config import Config
+from tinysql.data.dataset import GeneralizationSplit
 
 _Item = TypeVar("_Item")
 
@@ -20,9 +21,26 @@ Feature = Literal[
     "EngFieldName",
     "DefTableName",
     "DefFieldName",
+    "DefCreateTable",
+    "DefFieldSeparator",
     "OrderByField",
     "OrderByDirection",
+    "AggregateFunction",
+    "AggregateField",
+    "WhereField",
+    "WhereOperator",
+    "WhereLiteral",
+    "JoinTable",
+    "GroupByField",
+    "HavingOperator",
+    "HavingLiteral",
+    "Limit",
+    "Distinct",
+    "SetOperation",
+    "SubqueryAggregate",
+    "OuterAggregate",
 ]
+"""What a pair differs in; see corruptions.py."""
 FEATURES: tuple[Feature, ...] = get_args(Feature)
 
 PatchKind = Literal["resid_pre", "z", "mlp_out"]
@@ -37,11 +55,13 @@ class PairsConfig(Config):
     """Which prompt pairs to build."""
 
     features: Annotated[tuple[Feature, ...], AfterValidator(_distinct)] = FEATURES[:4]
-    """What to corrupt; the OrderBy features need a dataset with ORDER BY rows."""
+    """What to corrupt; features of a clause need a dataset whose rows have the clause."""
     pairs_per_feature: int = Field(default=64, ge=1)
     """Pairs wanted per feature; fewer come out if the split has too few usable rows."""
-    split: Literal["validation", "test"] = "validation"
+    split: Literal["validation", "test"] | GeneralizationSplit = "validation"
     """Split of the dataset whose rows are used."""
+    novel_names: bool = False
+    """Whether the names that replace tables, and columns of the schema, are in no dataset."""
     seed: int = Field(default=0, ge=0)
     """Seed of the choice of mention and of replacement in each row."""
 

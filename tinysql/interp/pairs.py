@@ -7,74 +7,61 @@ pieces that both answers share belong to the prompt. What is corrupted, and how:
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerFast
 
 from tinysql.data.files import split_files
+from tinysql.data.mentions import with_mentions
 from tinysql.errors import InputError
 from tinysql.interp.config import FEATURES, Feature, PairsConfig
-from tinysql.interp.corruptions import CORRUPT, Vocabulary
+from tinysql.interp.features import CORRUPT
+from tinysql.interp.pair_files import write_pairs
+from tinysql.interp.records import Record
 from tinysql.interp.roles import (
     Piece,
-    Row,
     replace_pieces,
     row_pieces,
     text_of,
     token_pieces,
     token_roles,
 )
+from tinysql.interp.vocabulary import Vocabulary
 from tinysql.models.files import load_tokenizer
-
-PAIR_SCHEMA = pa.schema(
-    {
-        "id": pa.int64(),
-        "feature": pa.string(),
-        "clean_text": pa.string(),
-        "corrupted_text": pa.string(),
-        "clean_ids": pa.list_(pa.int32()),
-        "corrupted_ids": pa.list_(pa.int32()),
-        "clean_answer": pa.string(),
-        "corrupted_answer": pa.string(),
-        "clean_answer_id": pa.int32(),
-        "corrupted_answer_id": pa.int32(),
-        "roles": pa.list_(pa.string()),
-        "changed_positions": pa.list_(pa.int32()),
-    }
-)
 
 
 def generate_pairs(
-    out_dir: Path, *, model: Path, dataset: Path, config: PairsConfig
-) -> dict[str, int]:
-    """Write pairs.parquet and summary.json under `out_dir`; returns the pairs per feature.
+    out_dir: Path, *, model: Path, dataset: Path, config: PairsConfig, name: str = "pairs"
+) -> dict[str, Any]:
+    """Write {name}.parquet under `out_dir`; returns counts in all and per feature.
 
     Args:
         model: directory with a fast tokenizer.
-        dataset: directory with the dataset's Parquet files.
+        dataset: directory with the dataset's Parquet files and card.json.
 
     Raises:
-        InputError: a requested feature cannot be expressed by any row of the split.
+        InputError: a requested feature cannot be expressed by any row of the split, or the
+            dataset was not generated here.
     """
-    rows = _read_rows(dataset, config.split)
+    records = _read_records(dataset, config.split)
     tokenizer = load_tokenizer(model)
-    vocabulary = Vocabulary(rows, tokenizer)
+    vocabulary = Vocabulary(records, tokenizer, novel_names=config.novel_names)
     pairs: list[dict[str, Any]] = []
     summary: dict[str, Any] = {}
     for feature in config.features:
-        found, skipped = _feature_pairs(feature, rows, vocabulary, config)
+        found, skipped = _feature_pairs(feature, records, vocabulary, config)
         if not found:
-            reason = skipped.most_common(1)[0][0] if skipped else "the split has no rows"
+            reasons = ", ".join(f"{reason} ({n})" for reason, n in skipped.most_common())
             raise InputError(
                 f"features: got {feature}, expected rows in the {config.split} split that express "
-                f"it, found none ({reason}); drop the feature or use another dataset"
+                f"it, found none: {reasons or 'no rows'}; drop the feature or use another dataset"
             )
         summary[feature] = {
             "pairs": len(found),
@@ -82,55 +69,64 @@ def generate_pairs(
             "skipped": dict(sorted(skipped.items())),
         }
         pairs += found
-    pq.write_table(pa.Table.from_pylist(pairs, PAIR_SCHEMA), out_dir / "pairs.parquet")
-    (out_dir / "summary.json").write_text(json.dumps({"features": summary}, indent=2) + "\n")
-    return {"pairs": len(pairs)} | {name: entry["pairs"] for name, entry in summary.items()}
+    write_pairs(out_dir / f"{name}.parquet", pairs)
+    return {"pairs": len(pairs), "features": summary}
 
 
-def _read_rows(dataset: Path, split: str) -> list[dict[str, Any]]:
+def write_summary(out_dir: Path, counts: Sequence[Mapping[str, Any]]) -> None:
+    """Write summary.json: what `generate_pairs` returned for some features each."""
+    features = {name: entry for each in counts for name, entry in each["features"].items()}
+    text = json.dumps({"features": features}, indent=2)
+    (out_dir / "summary.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _read_records(dataset: Path, split: str) -> list[Record]:
     files = split_files(dataset, split)
-    return [row for file in files for row in pq.read_table(file).to_pylist()]
+    rows = [row for file in files for row in pq.read_table(file).to_pylist()]
+    return [Record(row) for row in with_mentions(dataset, split, rows)]
 
 
 def _feature_pairs(
-    feature: Feature, rows: Sequence[Row], vocabulary: Vocabulary, config: PairsConfig
+    feature: Feature, records: Sequence[Record], vocabulary: Vocabulary, config: PairsConfig
 ) -> tuple[list[dict[str, Any]], Counter[str]]:
     """The first `pairs_per_feature` pairs in row order, and the rows skipped by reason."""
     found: list[dict[str, Any]] = []
     skipped: Counter[str] = Counter()
-    for row in rows:
+    for record in records:
         if len(found) == config.pairs_per_feature:
             break
-        rng = np.random.default_rng([config.seed, FEATURES.index(feature), row["id"]])
-        pair = _build_pair(feature, row, vocabulary, rng)
+        row_id = record.row["id"]
+        rng = np.random.default_rng([config.seed, FEATURES.index(feature), row_id])
+        pair = _build_pair(feature, record, vocabulary, rng)
         if isinstance(pair, str):
             skipped[pair] += 1
         else:
-            found.append({"id": row["id"], "feature": feature} | pair)
+            found.append({"id": row_id, "feature": feature} | pair)
     return found, skipped
 
 
 def _build_pair(
-    feature: Feature, row: Row, vocabulary: Vocabulary, rng: np.random.Generator
+    feature: Feature, record: Record, vocabulary: Vocabulary, rng: np.random.Generator
 ) -> dict[str, Any] | str:
     """A pair's columns, or the reason why the row gives none."""
-    pieces = row_pieces(row)
-    if pieces is None:
-        return "the row's text has another layout"
-    corruption = CORRUPT[feature](row, vocabulary, rng)
+    corruption = CORRUPT[feature](record, vocabulary, rng)
     if isinstance(corruption, str):
         return corruption
+    pieces = row_pieces(record.row)
+    if pieces is None:
+        return "the row's mentions overlap"
     clean = _tokenize(pieces, vocabulary.tokenizer)
     corrupted = _tokenize(replace_pieces(pieces, corruption.texts), vocabulary.tokenizer)
     answer = _first_difference(clean, corrupted)
     if answer is None:
         return "the texts differ in length"
-    if any(text.key_at(answer) != corruption.answer for text in (clean, corrupted)):
-        return "one answer begins with the other"
     changed = [i for i in range(answer) if clean.ids[i] != corrupted.ids[i]]
-    if not all(clean.key_at(i) in corruption.texts for i in changed):
+    if not changed or not all(clean.key_at(i) in corruption.texts for i in changed):
         return "the replacement changes its neighbors' tokens"
-    roles = token_roles(clean.pieces[:answer], corruption.targets)
+    key, other_key = corruption.answer, corruption.corrupted_answer
+    unfit = _unfit(clean.answer(answer, key), corrupted.answer(answer, other_key or key))
+    if unfit:
+        return unfit
     return {
         "clean_text": clean.text_before(answer),
         "corrupted_text": corrupted.text_before(answer),
@@ -140,24 +136,58 @@ def _build_pair(
         "corrupted_answer": vocabulary.tokenizer.decode([corrupted.ids[answer]]),
         "clean_answer_id": clean.ids[answer],
         "corrupted_answer_id": corrupted.ids[answer],
-        "roles": roles,
+        "answer_position": answer,
+        "foil": corruption.foil,
+        "roles": token_roles(clean.pieces[:answer], corruption.targets),
         "changed_positions": changed,
     }
+
+
+class _Answer(NamedTuple):
+    """A token that answers: whether it has characters of its mention, or all of them."""
+
+    text: str
+    begins: bool
+    is_whole: bool
+
+
+def _unfit(clean: _Answer, corrupted: _Answer) -> str | None:
+    """Why two tokens do not stand for the two answers, or None."""
+    if not (clean.begins and corrupted.begins):
+        return "one answer begins with the other"
+    if clean.is_whole != corrupted.is_whole and 1 in (len(clean.text), len(corrupted.text)):
+        # A tokenizer of whole words spells out a word that it does not know in that place.
+        return "one answer is a word, the other one a letter"
+    return None
 
 
 @dataclass(frozen=True)
 class _Tokens:
     text: str
     ids: list[int]
-    ends: list[int]  # of each token, in characters
+    offsets: list[tuple[int, int]]  # of each token, in characters
+    every: Sequence[Piece]
     pieces: list[Piece | None]
 
     def key_at(self, position: int) -> str:
+        """Key of the mention that a token begins in."""
         piece = self.pieces[position]
         return "" if piece is None else piece.key
 
+    def answer(self, position: int, key: str) -> _Answer:
+        """A token as the answer that a mention gives."""
+        start, end = self.offsets[position]
+        text = self.text[start:end].strip()
+        stops = accumulate(len(piece.text) for piece in self.every)
+        within = [
+            piece
+            for piece, stop in zip(self.every, stops, strict=True)
+            if stop - len(piece.text) < end and start < stop and piece.key == key
+        ]
+        return _Answer(text, bool(within), any(piece.text.strip() in text for piece in within))
+
     def text_before(self, position: int) -> str:
-        return self.text[: self.ends[position - 1]]
+        return self.text[: self.offsets[position - 1][1]]
 
     @cached_property
     def completion(self) -> int:
@@ -170,9 +200,8 @@ class _Tokens:
 def _tokenize(pieces: Sequence[Piece], tokenizer: PreTrainedTokenizerFast) -> _Tokens:
     text = text_of(pieces)
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    offsets = encoded["offset_mapping"]
-    ends = [end for _, end in offsets]
-    return _Tokens(text, encoded["input_ids"], ends, token_pieces(text, offsets, pieces))
+    ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
+    return _Tokens(text, ids, offsets, pieces, token_pieces(text, offsets, pieces))
 
 
 def _first_difference(clean: _Tokens, corrupted: _Tokens) -> int | None:

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from tinysql.errors import InputError
 from tinysql.interp.config import PatchingConfig, PatchKind
+from tinysql.interp.pair_files import read_pairs
 from tinysql.interp.sites import Site, SiteMap
 from tinysql.interp.tracing import (
     Edit,
@@ -102,8 +103,9 @@ def patch_layer(
             f"layer: got {layer}, expected below {traced.sites.num_layers}; "
             "choose a layer that the model has"
         )
-    rows = pq.read_table(pairs / "pairs.parquet").to_pylist()
-    results = [patch_pair(traced, pair, layer, config.sites, batch_rows) for pair in rows]
+    results = [
+        patch_pair(traced, pair, layer, config.sites, batch_rows) for pair in read_pairs(pairs)
+    ]
     table = pa.Table.from_pylist(effects(results, layer, config.near_zero), EFFECT_SCHEMA)
     pq.write_table(table, out_dir / f"layer-{layer:02d}.parquet")
     summary = {"layer": layer, "features": baselines(results, config.near_zero)}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from tinysql.interp.pair_files import read_pairs
 from tinysql.report.heat import HeatMap, color_scale, heat_map
 from tinysql.report.lines import sparkline
 from tinysql.report.marking import Segment, clip, diff
@@ -91,7 +92,7 @@ def patching_view(patching: Path, pairs: Path | None) -> tuple[FeatureView, ...]
 
 def _first_pairs(pairs: Path) -> dict[str, Row]:
     first: dict[str, Row] = {}
-    for row in pq.read_table(pairs / "pairs.parquet").to_pylist():
+    for row in read_pairs(pairs):
         first.setdefault(row["feature"], row)
     return first
 

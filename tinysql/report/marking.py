@@ -1,7 +1,7 @@
 """Untrusted text cut into marked segments; the page escapes each segment when it is written."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -27,18 +27,27 @@ def visible(text: str) -> str:
     return _CONTROL.sub("\ufffd", text)
 
 
-def highlight(text: str, marks: Mapping[str, str]) -> tuple[Segment, ...]:
-    """Mark every whole-word occurrence of the phrases in `marks` (phrase -> class)."""
-    phrases = sorted((phrase for phrase in marks if phrase), key=len, reverse=True)
-    if not phrases:
-        return (Segment(text),)
-    pattern = "|".join(re.escape(phrase) for phrase in phrases)
-    pieces = re.split(rf"(?<!\w)({pattern})(?!\w)", text)
-    return tuple(
-        Segment(piece, marks[piece] if index % 2 else "")
-        for index, piece in enumerate(pieces)
-        if piece
-    )
+@dataclass(frozen=True)
+class Mark:
+    """A run of characters and the CSS class of its mark."""
+
+    start: int
+    end: int
+    name: str
+
+
+def highlight(text: str, marks: Iterable[Mark], limit: int = 600) -> tuple[Segment, ...]:
+    """The clipped text, marked; marks do not overlap."""
+    shown = clip(text, limit)
+    segments: list[Segment] = []
+    done = 0
+    for mark in sorted(marks, key=lambda mark: mark.start):
+        if mark.end > min(len(text), limit):
+            break
+        segments.append(Segment(shown[done : mark.start]))
+        segments.append(Segment(shown[mark.start : mark.end], mark.name))
+        done = mark.end
+    return _merged([*segments, Segment(shown[done:])])
 
 
 def diff(gold: str, pred: str) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:

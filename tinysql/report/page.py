@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from tinysql.report import causal, sections
+from tinysql.report import causal, rows, sections
 from tinysql.report.charts import Span, waterfall
 from tinysql.report.marking import clip, visible
 from tinysql.report.svg import duration, number, percent
@@ -80,7 +80,7 @@ def build_report(
         steps=[_step_view(step) for step in run["steps"]],
         total_time=duration(sum(step["seconds"] for step in run["steps"])),
         pipeline=_pipeline(run),
-        dataset=sections.dataset_view(dataset),
+        dataset=rows.dataset_view(dataset),
         curves=[sections.curve(title, path) for title, path in trained if path],
         has_base=base is not None,
         scores=sections.scores_view(evaluation),

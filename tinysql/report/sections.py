@@ -1,11 +1,10 @@
-"""What the page says about data, training and scores, read from their artifacts.
+"""What the page says about training and scores, read from their artifacts.
 
 Each function reads one artifact directory and returns a frozen record that the template writes.
 Everything shown is bounded (samples, rows, points), so the page stays small whatever was trained.
 """
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,36 +14,13 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tinysql.report.charts import Bar, Interval, bar_chart, column_chart, interval_chart
+from tinysql.report.charts import Bar, Interval, bar_chart, interval_chart
 from tinysql.report.lines import Series, line_chart
-from tinysql.report.marking import Segment, clip, diff, highlight
+from tinysql.report.marking import Segment, clip, diff
 from tinysql.report.svg import number, percent
 
-SPLITS = ("train", "validation", "test")
-SAMPLES = 6
 WRONG_ANSWERS = 40
 CURVE_POINTS = 120
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One row of the dataset with the parts that belong together marked alike."""
-
-    command_set: int
-    question: tuple[Segment, ...]
-    schema_sql: tuple[Segment, ...]
-    gold_sql: tuple[Segment, ...]
-
-
-@dataclass(frozen=True)
-class DatasetView:
-    """Counts, distributions and samples of a dataset."""
-
-    counts: Mapping[str, int]
-    splits_chart: str
-    columns_chart: str
-    selected_chart: str
-    samples: tuple[Sample, ...]
 
 
 @dataclass(frozen=True)
@@ -83,68 +59,6 @@ class WrongAnswer:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def dataset_view(directory: Path) -> DatasetView:
-    """Counts per split, distributions of column counts, and samples of the test split."""
-    files = {split: sorted(directory.glob(f"{split}-*.parquet")) for split in SPLITS}
-    counts = {
-        split: sum(pq.read_metadata(path).num_rows for path in paths)
-        for split, paths in files.items()
-    }
-    every = [path for paths in files.values() for path in paths]
-    return DatasetView(
-        counts=counts,
-        splits_chart=bar_chart(
-            [Bar(split, count) for split, count in counts.items()], label="Rows per split"
-        ),
-        columns_chart=_lengths_chart(every, "columns", "columns in the table"),
-        selected_chart=_lengths_chart(every, "select", "selected columns"),
-        samples=tuple(_sample(row) for row in _spread_rows(files["test"], SAMPLES)),
-    )
-
-
-def _lengths_chart(paths: Sequence[Path], column: str, title: str) -> str:
-    tally: Counter[int] = Counter()
-    for path in paths:
-        lengths = pc.list_value_length(pq.read_table(path, columns=[column])[column])
-        for item in pc.value_counts(lengths).to_pylist():
-            tally[item["values"]] += item["counts"]
-    shown = range(min(tally, default=0), max(tally, default=0) + 1) if tally else range(0)
-    bars = [Bar(str(length), tally[length]) for length in shown]
-    return column_chart(bars, label=f"Share of rows by number of {title}", x_title=title)
-
-
-def _spread_rows(paths: Sequence[Path], count: int) -> list[dict[str, Any]]:
-    """`count` rows at equal distances through the first file."""
-    if not paths:
-        return []
-    table = pq.read_table(paths[0])
-    step = max(table.num_rows // count, 1)
-    return table.take(list(range(0, table.num_rows, step))[:count]).to_pylist()
-
-
-def _sample(row: Mapping[str, Any]) -> Sample:
-    table = row["table"]
-    names = dict.fromkeys(row["select"], "select")
-    order = dict.fromkeys(row["order_by"], "order")
-    ordered = (
-        f"{name} {phrase}"
-        for name, phrase in zip(row["order_by"], row["order_phrases"], strict=True)
-    )
-    in_question = {
-        **dict.fromkeys(row["select_phrases"], "select"),
-        **dict.fromkeys(ordered, "order"),
-        row["table_phrase"]: "table",
-    }
-    select, keyword, keys = row["gold_sql"].partition(" ORDER BY ")
-    return Sample(
-        command_set=row["command_set"],
-        question=highlight(clip(row["question"]), in_question),
-        schema_sql=highlight(clip(row["schema_sql"]), {**order, **names, table: "table"}),
-        gold_sql=highlight(clip(select), {**names, table: "table"})
-        + highlight(clip(keyword + keys), order),
-    )
 
 
 def curve(title: str, directory: Path) -> Curve:

@@ -1,0 +1,71 @@
+"""The sentences of the reference loop: as many kinds as the original has, in words of our own."""
+
+SENTENCES = (
+    "show [fields] from [table]",
+    "show me [fields] for everything in [table]",
+    "list [fields] from [table]",
+    "list the [fields] in the [table] table",
+    "give me [fields] out of [table]",
+    "get [fields] from [table]",
+    "get me the [fields] of the [table] table",
+    "fetch [fields] from [table]",
+    "fetch the [fields] kept in [table]",
+    "return [fields] from [table]",
+    "find [fields] in [table]",
+    "find the [fields] that [table] holds",
+    "retrieve [fields] from [table]",
+    "display [fields] of [table]",
+    "display the [fields] in [table] please",
+    "print [fields] from [table]",
+    "pull [fields] out of [table]",
+    "pull up the [fields] of [table]",
+    "look up [fields] in [table]",
+    "read [fields] from the [table] table",
+    "report [fields] for [table]",
+    "collect [fields] from [table]",
+    "select [fields] from [table]",
+    "i need [fields] from [table]",
+    "i want to see [fields] in [table]",
+    "i would like the [fields] of [table]",
+    "we need [fields] out of [table]",
+    "please list [fields] from [table]",
+    "please get me [fields] from the [table] table",
+    "can you show [fields] in [table]?",
+    "could you fetch [fields] from [table]?",
+    "what are the [fields] in [table]?",
+    "which [fields] does [table] have?",
+    "from [table] show [fields]",
+    "from [table] give me [fields]",
+    "in [table] find the [fields]",
+    "for [table] report [fields]",
+    "using [table] list [fields]",
+    "open [table] and read [fields]",
+    "take [fields] out of the [table] table",
+)
+
+ASCENDING = (
+    "sorted by", "ordered by", "in ascending order of", "ascending by", "in increasing order of",
+    "from lowest to highest", "from smallest to largest", "starting with the lowest",
+    "starting with the smallest", "going up by", "rising by", "from low to high in",
+    "smallest first by", "lowest first by",
+)
+DESCENDING = (
+    "in descending order of", "descending by", "in decreasing order of", "from highest to lowest",
+    "from largest to smallest", "starting with the highest", "starting with the largest",
+    "going down by", "falling by", "from high to low in", "largest first by", "highest first by",
+)
+AGGREGATES = {
+    "SUM": ("sum of", "total of", "overall sum of", "summed", "combined", "added up"),
+    "AVG": ("average", "mean", "average of", "mean of", "arithmetic mean of"),
+    "MIN": ("minimum", "lowest", "smallest", "least", "minimum of"),
+    "MAX": ("maximum", "highest", "largest", "greatest", "maximum of"),
+    "COUNT": ("count of", "number of", "how many", "counted", "number of entries of"),
+}
+COMPARISONS = {
+    "=": "equal to",
+    ">": "greater than",
+    "<": "less than",
+    ">=": "greater than or equal to",
+    "<=": "less than or equal to",
+    "LIKE": "containing",
+}

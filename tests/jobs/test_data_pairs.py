@@ -1,0 +1,63 @@
+"""The data pairs verb on plain directories."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cluster.errors import UserError
+from jobs.data_pairs import pairs
+from tinysql.data.dataset import DatasetConfig
+from tinysql.data.generate import generate_rows, write_rows
+from tinysql.data.prompts import format_completion, format_prompt
+from tinysql.errors import InputError
+from tinysql.interp.pair_files import read_pairs
+from tinysql.models.tokenizer import train_tokenizer
+
+CONFIG = DatasetConfig(command_sets=(2,), train_rows=1, validation_rows=60, max_columns=4)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A dataset, and a tokenizer of its words."""
+    dataset, model = tmp_path_factory.mktemp("dataset"), tmp_path_factory.mktemp("model")
+    table = generate_rows(CONFIG, "validation", np.array(CONFIG.rows_of("validation")))
+    write_rows(table, dataset / "validation-00000.parquet")
+    (dataset / "card.json").write_text(json.dumps({"config": CONFIG.model_dump(mode="json")}))
+    texts = [
+        format_prompt(row["question"], row["schema_sql"]) + format_completion(row["gold_sql"])
+        for row in table.to_pylist()
+    ]
+    train_tokenizer(texts, vocab_size=3000).save_pretrained(model)
+    return dataset, model
+
+
+@pytest.mark.parametrize("tokenizer", ["", "tokenizer.json"])
+def test_writes_pairs_and_tells_their_number(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], tokenizer: str
+) -> None:
+    dataset, model = folders
+    features = ["OrderByDirection", "DefTableName"]
+    out = tmp_path / "new" / "pairs"
+    pairs(features, model / tokenizer, dataset, out, num_pairs=3, json_output=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told["pairs"] == len(read_pairs(out)) == 6
+    assert json.loads((out / "summary.json").read_text())["features"] == told["features"]
+    assert [pair["feature"] for pair in read_pairs(out)][::3] == features
+    pairs(features, model / tokenizer, dataset, out, num_pairs=2, json_output=False)
+    assert "2 of 2" in capsys.readouterr().out
+
+
+def test_mistakes_are_one_line(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    dataset, model = folders
+    with pytest.raises(UserError, match="got 'Nope'") as unknown:
+        pairs(["Nope"], model, dataset, tmp_path)
+    with pytest.raises(UserError, match="got 0") as too_few:
+        pairs(["DefTableName"], model, dataset, tmp_path, num_pairs=0)
+    with pytest.raises(InputError, match=r"no tokenizer\.json") as no_tokenizer:
+        pairs(["DefTableName"], dataset, dataset, tmp_path)
+    with pytest.raises(InputError, match="Limit.*no LIMIT") as no_rows:
+        pairs(["Limit"], model, dataset, tmp_path)
+    for caught in (unknown, too_few, no_tokenizer, no_rows):
+        assert "\n" not in str(caught.value)

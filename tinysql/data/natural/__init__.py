@@ -1,0 +1,1 @@
+"""Questions rewritten by a language model, each one checked."""

@@ -1,0 +1,1 @@
+"""Reads a row's records back out of its question, independently of how it was written."""

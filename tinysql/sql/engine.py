@@ -1,0 +1,121 @@
+"""What every database engine does: answer a query on given rows in an empty namespace.
+
+The rows go in as literals, which is what SQLite, DuckDB and PostgreSQL all read fastest at this
+size. Cells come back as SQLite has them, so that answers can be compared: truth values are 0 and 1,
+dates are ISO text, decimals are int or float. The engines themselves are in engines.py.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from tinysql.sql.execute import DEFAULT_LIMITS, Cell, Row
+
+Tables = Mapping[str, Sequence[Row]]
+"""Rows to insert by table name, as SQL writes the name; parents before children."""
+
+MAX_ROWS = DEFAULT_LIMITS.max_rows
+"""Rows of an answer."""
+MAX_SECONDS = DEFAULT_LIMITS.max_seconds
+"""Wall clock of a query."""
+
+
+class EngineError(Exception):
+    """An engine refuses the schema, the rows or the query; `part` says which of the three."""
+
+    def __init__(self, engine: str, part: str, message: str) -> None:
+        super().__init__(engine, part, message)  # its args, so that it can be pickled
+        self.engine = engine
+        self.part = part
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.engine} refuses the {self.part}: {self.message}"
+
+
+class Engine(ABC):
+    """A database engine that is ready to answer."""
+
+    name: str
+    errors: type[Exception]
+    """What its driver raises."""
+
+    def answer(self, schema_sql: str, tables: Tables, sql: str) -> list[Row]:
+        """The rows of the query, in the engine's order, on tables with this schema and these rows.
+
+        Raises:
+            EngineError: the engine refuses the schema, the rows or the query.
+            Exception: whatever the driver raises when the engine itself is broken.
+        """
+        part = "schema"
+        with self._namespace():
+            try:
+                self._execute(schema_sql)
+                part = "rows"
+                self._execute(insert_sql(tables))
+                part = "query"
+                sql.encode()
+                rows = self._query(sql)
+            except (self.errors, UnicodeError) as error:
+                if self._is_broken(error):
+                    raise
+                raise EngineError(self.name, part, str(error).split("\n")[0]) from error
+        if len(rows) > MAX_ROWS:
+            raise EngineError(self.name, part, f"result over {MAX_ROWS} rows")
+        return [tuple([_cell(value) for value in row]) for row in rows]
+
+    @abstractmethod
+    def _namespace(self) -> AbstractContextManager[None]:
+        """An empty namespace that is gone afterwards."""
+
+    @abstractmethod
+    def _execute(self, script: str) -> None:
+        """Run statements that have no answer."""
+
+    @abstractmethod
+    def _query(self, sql: str) -> Sequence[tuple[Any, ...]]:
+        """The rows of one SELECT, one more than the limit at most."""
+
+    @abstractmethod
+    def _is_broken(self, error: Exception) -> bool:
+        """Whether the error is the engine's own rather than the SQL's."""
+
+
+def insert_sql(tables: Tables) -> str:
+    """One INSERT per table that has rows, as literals that every engine reads."""
+    inserts = []
+    for table, rows in tables.items():
+        values = ", ".join([f"({', '.join(map(_literal, row))})" for row in rows])
+        if values:
+            inserts.append(f"INSERT INTO {table} VALUES {values}; ")
+    return "".join(inserts)
+
+
+def _literal(cell: Cell) -> str:
+    if cell is None:
+        return "NULL"
+    if isinstance(cell, str):
+        quoted = cell.replace("'", "''")
+        return f"'{quoted}'"
+    if isinstance(cell, bool):
+        return "TRUE" if cell else "FALSE"
+    if isinstance(cell, int) or (isinstance(cell, float) and cell - cell == 0):
+        return repr(cell)
+    raise ValueError(f"cell {cell!r} has no literal that every engine reads")
+
+
+def _cell(value: Any) -> Cell:
+    """The value as SQLite would have it."""
+    if value is None or isinstance(value, str | float | bytes):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, Decimal):
+        # An integral SUM is a decimal in PostgreSQL.
+        return float(value) if value.as_tuple().exponent else int(value)
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    return value.isoformat() if isinstance(value, date) else str(value)

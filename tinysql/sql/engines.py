@@ -1,0 +1,185 @@
+"""SQLite, DuckDB and PostgreSQL behind one idea (see engine.py).
+
+    with open_engine("duckdb") as engine:
+        rows = engine.answer(schema_sql, {"shops": [(1, "Oslo")]}, "SELECT city FROM shops")
+
+Every answer starts from an empty namespace: SQLite has a new database in memory; the other two have
+one transaction that is rolled back, because opening a database takes them 30 ms and more.
+
+The query is confined: it must be one SELECT, within a time limit and a limit on rows. SQLite has
+the guard of execute.py; DuckDB has no access to files, network and settings; PostgreSQL is asked
+through a cursor, which only a SELECT can open. Schema and rows are trusted further than the query:
+connect to PostgreSQL in a role that may do nothing else.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from threading import Timer
+from typing import TYPE_CHECKING, Any
+
+from tinysql.errors import InputError
+from tinysql.sql.engine import MAX_ROWS, MAX_SECONDS, Engine, EngineError
+from tinysql.sql.execute import run
+
+if TYPE_CHECKING:
+    import duckdb
+    import psycopg
+
+ENGINES = ("sqlite", "duckdb", "postgresql")
+
+
+@contextmanager
+def open_engine(name: str, url: str | None = None) -> Iterator[Engine]:
+    """An engine by name, one of ENGINES; closed at the end of the block.
+
+    Args:
+        url: for PostgreSQL only, such as "postgresql://user@127.0.0.1:5432/database".
+
+    Raises:
+        InputError: the name is unknown, or there is no usable PostgreSQL at the URL.
+    """
+    if name == "sqlite":
+        yield _Sqlite()
+    elif name == "duckdb":
+        with closing(_connect_duckdb()) as database:
+            yield _Duckdb(database)
+    elif name == "postgresql":
+        with closing(_connect_postgresql(url)) as connection:
+            yield _Postgresql(connection)
+    else:
+        raise InputError(f"engine: got {name!r}, expected one of {', '.join(ENGINES)}")
+
+
+class _Sqlite(Engine):
+    name = "sqlite"
+    errors = sqlite3.Error
+
+    @contextmanager
+    def _namespace(self) -> Iterator[None]:
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as self._connection:
+            # ATTACH is how a schema could reach a file.
+            self._connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+            self._connection.execute("PRAGMA foreign_keys=ON")
+            yield
+
+    def _execute(self, script: str) -> None:
+        self._connection.executescript(script)
+
+    def _query(self, sql: str) -> Sequence[tuple[Any, ...]]:
+        result = run(sql, self._connection.serialize())
+        if result.error is not None:
+            raise EngineError(self.name, "query", result.error.message)
+        return result.rows
+
+    def _is_broken(self, error: Exception) -> bool:  # noqa: ARG002
+        return False
+
+
+class _Duckdb(Engine):
+    name = "duckdb"
+
+    def __init__(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        import duckdb  # noqa: PLC0415
+
+        self.errors = duckdb.Error
+        self._own_errors = duckdb.InternalException, duckdb.FatalException
+        self._select = duckdb.StatementType.SELECT
+        self._connection = connection
+
+    @contextmanager
+    def _namespace(self) -> Iterator[None]:
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
+    def _execute(self, script: str) -> None:
+        self._connection.execute(script)
+
+    def _query(self, sql: str) -> Sequence[tuple[Any, ...]]:
+        statements = self._connection.extract_statements(sql)
+        if [statement.type for statement in statements] != [self._select]:
+            raise EngineError(self.name, "query", "not one SELECT")
+        alarm = Timer(MAX_SECONDS, self._connection.interrupt)
+        alarm.start()
+        try:
+            return self._connection.execute(statements[0]).fetchmany(MAX_ROWS + 1)
+        finally:
+            alarm.cancel()
+
+    def _is_broken(self, error: Exception) -> bool:
+        return isinstance(error, self._own_errors)
+
+
+class _Postgresql(Engine):
+    name = "postgresql"
+
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        import psycopg  # noqa: PLC0415
+
+        self.errors = psycopg.Error
+        self._connection = connection
+
+    @contextmanager
+    def _namespace(self) -> Iterator[None]:
+        # What is created in pg_temp is seen by this connection alone.
+        self._connection.execute(b"BEGIN; SET LOCAL search_path = pg_temp")
+        try:
+            yield
+        finally:
+            if not self._connection.broken:
+                self._connection.execute(b"ROLLBACK")
+
+    def _execute(self, script: str) -> None:
+        self._connection.execute(script.encode())
+
+    def _query(self, sql: str) -> Sequence[tuple[Any, ...]]:
+        # The binary format sends one statement only.
+        with self._connection.cursor(binary=True) as cursor:
+            cursor.execute(b"DECLARE answer CURSOR FOR " + sql.encode())
+            cursor.execute(b"FETCH %d FROM answer" % (MAX_ROWS + 1))
+            return cursor.fetchall()
+
+    def _is_broken(self, error: Exception) -> bool:  # noqa: ARG002
+        return self._connection.broken
+
+
+def _connect_duckdb() -> "duckdb.DuckDBPyConnection":
+    import duckdb  # noqa: PLC0415
+
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "enable_external_access": False,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "memory_limit": "512MB",
+        "threads": 1,
+        "lock_configuration": True,
+    }
+    return duckdb.connect(":memory:", config=settings)
+
+
+def _connect_postgresql(url: str | None) -> "psycopg.Connection[Any]":
+    import psycopg  # noqa: PLC0415
+
+    if url is None:
+        raise InputError(
+            "engine postgresql: no URL; give one such as postgresql://user@127.0.0.1:5432/database"
+        )
+    try:
+        connection = psycopg.connect(
+            url, autocommit=True, connect_timeout=10, prepare_threshold=None
+        )
+    except psycopg.Error as error:
+        # Not the URL itself, which may hold a password.
+        reason = str(error).split("\n")[0]
+        raise InputError(f"engine postgresql: {reason}; check the URL and the server") from error
+    connection.execute(f"SET statement_timeout = {round(MAX_SECONDS * 1000)}".encode())
+    if connection.execute(b"SELECT 'B' < 'a'").fetchone() != (True,):
+        connection.close()
+        raise InputError(
+            "engine postgresql: the database sorts text by a language, not by code point as the "
+            "other engines do: CREATE DATABASE tinysql TEMPLATE template0 LOCALE 'C'"
+        )
+    return connection

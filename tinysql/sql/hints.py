@@ -1,0 +1,66 @@
+"""Values on which the conditions of a query turn, to be put into the databases it is judged on.
+
+A random database hardly ever holds the very city that a condition names, so that a wrong city would
+give the same empty answer. For each condition these are values just inside and just outside of it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from tinysql.sql.execute import Cell
+from tinysql.sql.sample import Hints
+
+_AROUND = ("{}", "{} end", "start {}", "start {} end", "start end")
+"""Texts that a pattern of one word may or may not match."""
+
+
+def hints_of(row: Mapping[str, Any]) -> Hints:
+    """The hints for a dataset row's schema, from its records of conditions."""
+    names = [table["name"] for table in row["tables"]]
+    hints: dict[str, dict[str, list[Cell]]] = {}
+    for condition in (*row["filters"], *row["having"]):
+        values = hint_values(condition["operator"], condition["values"])
+        if values and condition["table"] >= 0:
+            columns = hints.setdefault(names[condition["table"]], {})
+            columns.setdefault(condition["column"], []).extend(values)
+    return hints
+
+
+def hint_values(operator: str, literals: Sequence[str]) -> list[Cell]:
+    """Values near the SQL literals of a condition; [] where any value does."""
+    if operator == "IS NULL":
+        return [None]
+    return list(dict.fromkeys(value for each in literals for value in _near(operator, each)))
+
+
+def _near(operator: str, literal: str) -> Iterable[Cell]:
+    if not literal.startswith("'"):
+        return _near_number(literal)
+    text = literal[1:-1].replace("''", "'")
+    if "LIKE" in operator:
+        return [shape.format(text.strip("%")) for shape in _AROUND]
+    return _near_date(text) or [text, f"new {text}"]
+
+
+def _near_number(literal: str) -> list[Cell]:
+    try:
+        number = Decimal(literal)
+    except InvalidOperation:
+        return [literal.upper() == "TRUE"]
+    step = Decimal(1).scaleb(min(int(number.as_tuple().exponent), 0))
+    return [_cell(number + change * step) for change in (0, -1, 1)]
+
+
+def _cell(number: Decimal) -> Cell:
+    return int(number) if number == number.to_integral_value() else float(number)
+
+
+def _near_date(text: str) -> list[Cell]:
+    try:
+        if len(text) == len("2020-01-01"):
+            return [f"{date.fromisoformat(text) + timedelta(days)}" for days in (0, -1, 1)]
+        return [f"{datetime.fromisoformat(text) + timedelta(0, s)}" for s in (0, -60, 60)]
+    except ValueError:
+        return []
