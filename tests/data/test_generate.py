@@ -69,7 +69,8 @@ def test_row_is_the_same_alone_and_among_others_in_any_order(
 def test_rows_are_the_same_bytes_in_any_number_of_shards(shards: int) -> None:
     config = DatasetConfig(command_sets=EVERY_SET, column_synonym_rate=0.5)
     whole = generate_rows(config, "train", np.arange(480))
-    parts = [generate_rows(config, "train", part) for part in np.array_split(np.arange(480), shards)]
+    numbers = np.array_split(np.arange(480), shards)
+    parts = [generate_rows(config, "train", part) for part in numbers]
     assert pa.concat_tables(parts).equals(whole)
 
 

@@ -6,6 +6,7 @@ group's. Values are drawn from the literals of the column's kind, so they are pl
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -73,7 +74,7 @@ class Conditions:
     value_sql: Pieces
     num_values: Indices
 
-    @property
+    @cached_property
     def present(self) -> Mask:
         return self.slot != -1
 

@@ -38,8 +38,7 @@ def generate_shard(
     drawn = _draw(config, split, np.arange(start, stop))
     write_rows(_rows(config, split, drawn), out_dir / file_name)
     counts = count(
-        drawn.command_set, drawn.schemas, drawn.query, drawn.shape, levels(drawn.query),
-        drawn.question,
+        drawn.command_set, drawn.schemas, drawn.query, drawn.shape, drawn.level, drawn.question,
     )  # fmt: skip
     return {"rows": stop - start, "counts": counts}
 
@@ -48,6 +47,7 @@ def write_rows(rows: pa.Table, file: Path) -> None:
     """Write rows as a Parquet file, compressed with zstd."""
     pq.write_table(
         rows, file, compression="zstd", compression_level=1, write_statistics=False,
+        write_batch_size=2**15,  # levels at a time: nested columns are written an eighth faster
         use_dictionary=[leaf for leaf in _leaves(rows.schema) if leaf not in _WITHOUT_DICTIONARY],
     )  # fmt: skip
 
@@ -69,7 +69,7 @@ def _rows(config: DatasetConfig, split: str, drawn: "_Drawn") -> pa.Table:
             "gold_sql": drawn.sql.build(),
             **row_records(drawn.schemas, drawn.query, drawn.question),
             "template_id": pa.array(drawn.shape, pa.int16()),
-            "hardness": gather(pieces(LEVELS)[levels(drawn.query)]),
+            "hardness": gather(pieces(LEVELS)[drawn.level]),
         }
     )
 
@@ -100,6 +100,7 @@ class _Drawn(NamedTuple):
     schemas: Schemas
     query: Query
     shape: Indices
+    level: Indices
     question: Text
     schema: Text
     sql: Text
@@ -128,7 +129,9 @@ def _draw(config: DatasetConfig, split: str, row_numbers: Indices) -> _Drawn:
     question = write_question(schemas, query, shape, wording, draws, explicit_joins=in_paper)
     schema = write_schema(schemas)
     sql = write_sql(schemas, query, qualified=not in_paper)
-    return _Drawn(row_numbers, command_set, schemas, query, shape, question, schema, sql)
+    return _Drawn(
+        row_numbers, command_set, schemas, query, shape, levels(query), question, schema, sql
+    )
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

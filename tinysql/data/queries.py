@@ -7,6 +7,7 @@ A column is a slot of the row's schema (see schemas.py), STAR stands for the row
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -69,19 +70,19 @@ class Query:
     limit: Indices
     """Number of rows, 0 for all."""
 
-    @property
+    @cached_property
     def num_from(self) -> Indices:
         return (self.from_tables >= 0).sum(axis=1)
 
-    @property
+    @cached_property
     def is_selected(self) -> Mask:
         return self.select != NONE
 
-    @property
+    @cached_property
     def is_bare(self) -> Mask:
         return self.is_selected & (self.aggregate < 0)
 
-    @property
+    @cached_property
     def is_ordered(self) -> Mask:
         return self.order_slot != NONE
 
@@ -233,6 +234,8 @@ def _draw_select(
     item = np.arange(width)
     present = item < size[:, None]
 
+    if not aggregated.any():
+        return np.where(present, select, NONE), np.full_like(select, -1)
     kinds = schemas.take(schemas.kinds, select)
     chosen = draws.uniform("aggregate", width) * _NUM_ALLOWED[kinds]
     aggregate = _ALLOWED[kinds, chosen.astype(np.int64)]
@@ -260,6 +263,8 @@ def _draw_order(
 ) -> tuple[Indices, Indices]:
     """Order keys: any columns in FROM, or select items where `from_items`."""
     width = select.shape[1]
+    if not ordered.any():
+        return np.full_like(select, NONE), np.full_like(select, -1)
     by_item = draws.order("order_items", select != NONE)
     by_slot = draws.order("order", usable)[:, :width]
     available = np.where(

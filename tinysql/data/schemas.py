@@ -6,6 +6,7 @@ over all tables of a row, so that no name is ambiguous.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -89,11 +90,11 @@ class Schemas:
     def slots_per_table(self) -> int:
         return self.names.shape[1] // self.tables.shape[1]
 
-    @property
+    @cached_property
     def num_tables(self) -> Indices:
         return (self.tables >= 0).sum(axis=1)
 
-    @property
+    @cached_property
     def is_word(self) -> Mask:
         """Slots of vocabulary columns; shape (rows, slots)."""
         return self.kinds >= 0
@@ -107,6 +108,7 @@ class Schemas:
         first = np.arange(len(values)) * values.shape[1]
         return values.ravel().take(slots + (first if slots.ndim == 1 else first[:, None]))
 
+    @cached_property
     def ranks(self) -> Indices:
         """Each used slot's number among the used ones of its row; shape (rows, slots)."""
         return np.cumsum(self.names >= 0, axis=1) - 1
@@ -221,7 +223,7 @@ def _draw_tables(
 def write_schema(schemas: Schemas) -> Text:
     """CREATE TABLE statements, parents first."""
     text = Text("schema", len(schemas.tables))
-    ranks = schemas.ranks()
+    ranks = schemas.ranks
     per_table = schemas.slots_per_table
     for table in range(schemas.tables.shape[1]):
         row = np.flatnonzero(schemas.tables[:, table] >= 0)

@@ -160,12 +160,16 @@ class Text:
         return Spans(row, numbers[said] - np.int16(1), first, last)
 
     @cached_property
+    def _items(self) -> list[Indices]:
+        """Per segment, its items by row."""
+        return [np.bincount(one.rows, minlength=self._num_rows) for one in self._segments]
+
+    @cached_property
     def _counts(self) -> Indices:
         """Pieces per row."""
         counts = np.zeros(self._num_rows, np.int64)
-        for segment in self._segments:
-            per_row = np.bincount(segment.rows, minlength=self._num_rows)
-            counts += per_row * segment.pieces.shape[1]
+        for segment, items in zip(self._segments, self._items, strict=True):
+            counts += items * segment.pieces.shape[1]
         return counts
 
     @cached_property
@@ -178,12 +182,11 @@ class Text:
         """Per segment, where the first piece of every item goes."""
         reached = self._starts.copy()
         places = []
-        for segment in self._segments:
+        for segment, items in zip(self._segments, self._items, strict=True):
             width = segment.pieces.shape[1]
-            per_row = np.bincount(segment.rows, minlength=self._num_rows)
-            rank = np.arange(len(segment.rows)) - (np.cumsum(per_row) - per_row)[segment.rows]
+            rank = np.arange(len(segment.rows)) - (np.cumsum(items) - items)[segment.rows]
             places.append(reached[segment.rows] + rank * width)
-            reached += per_row * width
+            reached += items * width
         return places
 
     @cached_property
