@@ -16,12 +16,14 @@ from processes import TINY, Start, Tinysql, aws_settings, s3_client
 from werkzeug.serving import make_server
 
 from jobs.cli import main
-from jobs.recipes import recipe_names
+from jobs.recipes import load_recipe, recipe_names
 
 VERBS = (
     "run", "ls", "show", "report", "gc",
-    "dataset", "base", "model", "evaluation", "pairs", "patching", "sae",
+    "dataset", "natural", "import", "verification", "export", "base", "model", "evaluation",
+    "pairs", "patching", "sae",
 )  # fmt: skip
+DATA_VERBS = ("generate", "verify", "export", "import", "pairs", "stats")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -79,11 +81,11 @@ def test_console_script_shows_where_to_start(environment: dict[str, str]):
     assert all(verb in said for verb in VERBS)
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", [*VERBS, *(f"data {verb}" for verb in DATA_VERBS)])
 def test_help_of_a_verb_shows_an_example(
     verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(sys, "argv", ["tinysql", verb, "--help"])
+    monkeypatch.setattr(sys, "argv", ["tinysql", *verb.split(), "--help"])
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 0
@@ -97,7 +99,7 @@ def test_dry_run_plans_every_step_and_writes_nothing(
     done = tinysql("run", recipe, "--dry-run", "--json")
     assert done.returncode == 0, done.stderr
     plan = json.loads(done.stdout.splitlines()[-1])["plan"]
-    assert {step["kind"] for step in plan} == {*VERBS[5:], "report"}
+    assert {step["name"] for step in plan} == set(load_recipe(recipe).steps)
     assert not any(step["committed"] for step in plan)
     assert everything_below(tmp_path) == []
 
