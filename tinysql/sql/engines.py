@@ -4,7 +4,9 @@
         rows = engine.answer(schema_sql, {"shops": [(1, "Oslo")]}, "SELECT city FROM shops")
 
 Every answer starts from an empty namespace: SQLite has a new database in memory; the other two have
-one transaction that is rolled back, because opening a database takes them 30 ms and more.
+one transaction that is rolled back, because opening a database takes them 30 ms and more. A session
+that created and dropped thousands of tables gets several times slower, so a new one is opened now
+and then.
 
 The query is confined: it must be one SELECT, within a time limit and a limit on rows. SQLite has
 the guard of execute.py; DuckDB has no access to files, network and settings; PostgreSQL is asked
@@ -13,7 +15,7 @@ connect to PostgreSQL in a role that may do nothing else.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from threading import Timer
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     import psycopg
 
 ENGINES = ("sqlite", "duckdb", "postgresql")
+_ANSWERS_PER_CONNECTION = 200
 
 
 @contextmanager
@@ -42,11 +45,11 @@ def open_engine(name: str, url: str | None = None) -> Iterator[Engine]:
     if name == "sqlite":
         yield _Sqlite()
     elif name == "duckdb":
-        with closing(_connect_duckdb()) as database:
-            yield _Duckdb(database)
+        with closing(_Duckdb(_connect_duckdb)) as engine:
+            yield engine
     elif name == "postgresql":
-        with closing(_connect_postgresql(url)) as connection:
-            yield _Postgresql(connection)
+        with closing(_Postgresql(lambda: _connect_postgresql(url))) as engine:
+            yield engine
     else:
         raise InputError(f"engine: got {name!r}, expected one of {', '.join(ENGINES)}")
 
@@ -76,19 +79,39 @@ class _Sqlite(Engine):
         return False
 
 
-class _Duckdb(Engine):
+class _Session(Engine):
+    """An engine in one connection, which is renewed after so many answers."""
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
+        self._connection = connect()
+        self._answers = 0
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._connection.close()
+
+    def _renew(self) -> None:
+        self._answers += 1
+        if self._answers % _ANSWERS_PER_CONNECTION == 0:
+            self._connection.close()
+            self._connection = self._connect()
+
+
+class _Duckdb(_Session):
     name = "duckdb"
 
-    def __init__(self, connection: "duckdb.DuckDBPyConnection") -> None:
+    def __init__(self, connect: "Callable[[], duckdb.DuckDBPyConnection]") -> None:
         import duckdb  # noqa: PLC0415
 
+        super().__init__(connect)
         self.errors = duckdb.Error
         self._own_errors = duckdb.InternalException, duckdb.FatalException
         self._select = duckdb.StatementType.SELECT
-        self._connection = connection
 
     @contextmanager
     def _namespace(self) -> Iterator[None]:
+        self._renew()
         self._connection.execute("BEGIN")
         try:
             yield
@@ -113,17 +136,18 @@ class _Duckdb(Engine):
         return isinstance(error, self._own_errors)
 
 
-class _Postgresql(Engine):
+class _Postgresql(_Session):
     name = "postgresql"
 
-    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+    def __init__(self, connect: "Callable[[], psycopg.Connection[Any]]") -> None:
         import psycopg  # noqa: PLC0415
 
+        super().__init__(connect)
         self.errors = psycopg.Error
-        self._connection = connection
 
     @contextmanager
     def _namespace(self) -> Iterator[None]:
+        self._renew()
         # What is created in pg_temp is seen by this connection alone.
         self._connection.execute(b"BEGIN; SET LOCAL search_path = pg_temp")
         try:
