@@ -41,7 +41,8 @@ class TrainingConfig(Config):
     zero_stage: Literal[0, 1, 2, 3] = 0
     """DeepSpeed ZeRO stage: 1 shards the optimizer state, 2 also gradients, 3 also weights."""
     precision: Literal["fp32", "bf16"] = "bf16"
-    """Number format of matrix products; weights and optimizer stay in fp32."""
+    """Number format of matrix products, fp32 where the hardware has no bf16; weights and optimizer
+    stay in fp32."""
     seed: int = Field(default=0, ge=0)
     """Seed of the order of rows and, from scratch, of the initial weights."""
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from tinysql.models.files import Loaded, load_model, save_model
 from tinysql.train.config import TrainingConfig
+from tinysql.train.engine import computed_in
 from tinysql.train.fit import Record, Splits, Worker, fit
 from tinysql.train.rows import tokenize_split
 
@@ -43,7 +44,8 @@ def train_and_save(
         (out_dir / "summary.json").write_text(json.dumps(summary, indent=1))
     seconds = log[-1]["seconds"]
     speed = {"seconds": seconds, "tokens_per_second": summary["tokens"] / seconds}
-    return {**summary, **speed, "workers": worker.world_size}
+    computed = computed_in(config.precision, worker.device)
+    return {**summary, **speed, "workers": worker.world_size, "computed_in": computed}
 
 
 _LOG_SCHEMA = pa.schema(
