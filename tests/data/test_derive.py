@@ -160,14 +160,15 @@ JOINED = [
     ("Get the town name from customers where town name is Oslo or we have no matching orders.",
      "SELECT city_name FROM customers WHERE city_name = 'Oslo' OR NOT EXISTS "
      "( SELECT * FROM orders WHERE orders.customer_id = customers.id )"),
-    ("Get the price from orders where price is 5, plus those where quantity is 6, "
-     "sorted by cost going up.",
+    ("Get the price from orders where price is 5, united without repeats with the values found "
+     "where quantity is 6, sorted by cost going up.",
      "SELECT price FROM orders WHERE price = 5 UNION SELECT price FROM orders "
      "WHERE quantity = 6 ORDER BY price ASC"),
-    ("Get the price from orders where price is 5, without those where quantity is 6.",
+    ("Get the price from orders where price is 5, without the values also found where "
+     "quantity is 6.",
      "SELECT price FROM orders WHERE price = 5 EXCEPT SELECT price FROM orders "
      "WHERE quantity = 6"),
-    ("Get the price from orders where price is 5, provided they are also among those where "
+    ("Get the price from orders where price is 5, as far as the same values are also found where "
      "quantity is 6.",
      "SELECT price FROM orders WHERE price = 5 INTERSECT SELECT price FROM orders "
      "WHERE quantity = 6"),

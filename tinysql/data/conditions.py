@@ -52,8 +52,14 @@ def _fitting(family: str) -> list[int]:
 _FITTING, _NUM_FITTING = vocab.padded([
     _fitting(family) if family != "key" else [0] for family in phrasing.FAMILIES
 ])
+# "neither is not this nor is not that" is more than a reader should be asked to follow.
+_POSITIVE, _NUM_POSITIVE = vocab.padded([
+    [number for number in row[:size] if "NOT" not in OPERATORS[number].sql + OPERATORS[number].name
+     and OPERATORS[number].name != "<>"]
+    for row, size in zip(_FITTING.tolist(), _NUM_FITTING.tolist(), strict=True)
+])  # fmt: skip
+_NEITHER = FORMS.index("NOT ( A OR B )")
 _NUMERIC = phrasing.FAMILIES.index("number")
-_TEXT = phrasing.FAMILIES.index("text")
 
 
 @dataclass(frozen=True)
@@ -89,9 +95,11 @@ def draw_conditions(
     nested: Mask,
     second: Mask,
     having: Mask,
+    groups: Mask,
 ) -> Conditions:
     """Conditions on usable columns, in the rows of each mask; those of `nested` have a sub-query.
 
+    groups: slots of columns that are grouped by, which HAVING leaves alone.
     main_table: position of the only FROM table of the rows with a sub-query.
     """
     num_rows = len(filtered)
@@ -118,12 +126,12 @@ def draw_conditions(
     has_other = np.any(untouched, axis=1, keepdims=True)
     other = draws.choice("second", np.where(has_other, untouched, usable))
     slot[:, SECOND] = np.where(second, other, -1)
-    numeric = untouched & (vocab.FAMILY_OF_KIND[schemas.kinds] == _NUMERIC)
+    numeric = untouched & ~groups & (vocab.FAMILY_OF_KIND[schemas.kinds] == _NUMERIC)
     counted = draws.choice("having", numeric)
     of_rows = draws.chance("having_rows", 0.5) | (counted < 0)
     slot[:, HAVING] = np.where(having, np.where(of_rows, _STAR, counted), -1)
 
-    operator = _draw_operators(schemas, slot, draws)
+    operator = _draw_operators(schemas, slot, form == _NEITHER, draws)
     aggregate = np.full_like(slot, -1)
     aggregate[:, HAVING] = _having_aggregates(slot[:, HAVING], draws)
     table = np.full_like(slot, -1)
@@ -142,10 +150,13 @@ def no_conditions(num_rows: int) -> Conditions:
     return Conditions(zero[:, 0], none, zero, none, none, values, values, zero)
 
 
-def _draw_operators(schemas: Schemas, slot: Indices, draws: Draws) -> Indices:
+def _draw_operators(schemas: Schemas, slot: Indices, positive: Mask, draws: Draws) -> Indices:
+    """Operators that fit the columns' families; none is negative in the rows of `positive`."""
     family = vocab.FAMILY_OF_KIND[schemas.take(schemas.kinds, np.maximum(slot, 0))]
     choice = draws.uniform("operator", NUM_CONDITIONS)
     operator = _FITTING[family, (choice * _NUM_FITTING[family]).astype(np.int64)]
+    affirmed = _POSITIVE[family, (choice * _NUM_POSITIVE[family]).astype(np.int64)]
+    operator = np.where(positive[:, None], affirmed, operator)
     comparison = np.array([OPERATOR_NUMBER[name] for name in _COMPARISONS])
     operator[:, HAVING] = comparison[(choice[:, HAVING] * len(comparison)).astype(np.int64)]
     return operator
@@ -211,7 +222,7 @@ def _nest(
     position = schemas.table_of(np.arange(schemas.names.shape[1]))
     elsewhere = schemas.is_word & (position == other[:, None])
     slot[:, INNER] = np.where(within, draws.choice("inner", elsewhere), -1)
-    inner = _draw_operators(schemas, slot, draws)
+    inner = _draw_operators(schemas, slot, np.zeros(len(slot), bool), draws)
     operator[:, INNER] = inner[:, INNER]
 
 

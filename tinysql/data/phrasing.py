@@ -104,15 +104,24 @@ LIMITS = (
 """What stands before and after the number of rows."""
 
 SET_OPERATIONS = {
-    "UNION": (", together with those where ", ", plus those where ", ", and also those where "),
-    "INTERSECT": (
-        ", if they are also among those where ",
-        ", as far as they are also among those where ",
-        ", provided they are also among those where ",
+    "UNION": (
+        ", merged without repeats with the values found where ",
+        ", united without repeats with the values found where ",
+        ", joined without repeats by the values found where ",
     ),
-    "EXCEPT": (", except those where ", ", leaving out those where ", ", without those where "),
+    "INTERSECT": (
+        ", keeping only values also found where ",
+        ", only the values also found where ",
+        ", as far as the same values are also found where ",
+    ),
+    "EXCEPT": (
+        ", leaving out values also found where ",
+        ", without the values also found where ",
+        ", minus the values found where ",
+    ),
 }
-"""How the second half of a set operation begins; a condition follows."""
+"""How the second half of a set operation begins; a condition follows. They speak of values, not of
+rows, because that is what SQL compares, and it drops repeats."""
 
 ORDER_LEADS = (
     ", sorted by ",
@@ -172,8 +181,8 @@ _AGGREGATES: dict[tuple[str, str], tuple[str, ...]] = {
     ("MAX", "number"): ("highest", "largest", "maximum"),
     ("MIN", "date"): ("earliest", "first", "oldest"),
     ("MAX", "date"): ("latest", "most recent", "newest"),
-    ("MIN", "text"): ("alphabetically first", "alphabetically lowest"),
-    ("MAX", "text"): ("alphabetically last", "alphabetically highest"),
+    ("MIN", "text"): ("alphabetically first", "alphabetically earliest"),
+    ("MAX", "text"): ("alphabetically last", "alphabetically latest"),
 }
 _COUNT = ("number of", "count of", "tally of")
 

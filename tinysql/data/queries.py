@@ -137,12 +137,16 @@ def draw_queries(command_set: Indices, schemas: Schemas, rates: Rates, draws: Dr
     bare = (select != NONE) & (aggregate < 0)
     grouped = aggregated & bare.any(axis=1)
 
+    groups = np.zeros_like(usable)
+    row, item = np.nonzero(bare)
+    groups[row, select[row, item]] = True
     conditions = draw_conditions(
         schemas, usable, from_tables[:, 0], draws,
         filtered=(command_set >= 4) & draws.chance("filtered", rates.where),
         nested=nested,
         second=set_operation >= 0,
         having=with_having,
+        groups=groups,
     )  # fmt: skip
     may_limit = ~with_outer & (~aggregated | grouped)
     limited = may_limit & (command_set >= 6) & (
@@ -167,7 +171,7 @@ def draw_queries(command_set: Indices, schemas: Schemas, rates: Rates, draws: Dr
         order_slot=order_slot,
         order_aggregate=order_aggregate,
         direction=(draws.uniform("direction", order_slot.shape[1]) < 0.5).astype(np.int64),
-        limit=np.where(limited, 1 + draws.below("limit", vocab.MOST_COUNTED), 0),
+        limit=np.where(limited, 2 + draws.below("limit", vocab.MOST_COUNTED - 1), 0),
     )
 
 

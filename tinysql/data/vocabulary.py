@@ -131,5 +131,5 @@ LIKE_SQL = {
 }
 
 MOST_COUNTED = 10
-"""COUNT(*) in HAVING, and LIMIT, are compared with 1 to this number."""
+"""COUNT(*) in HAVING, and LIMIT, are compared with 2 to this number."""
 SMALL_NUMBERS = pieces(str(number) for number in range(MOST_COUNTED + 1))

@@ -78,9 +78,9 @@ _LISTS = {
     "NOT IN SELECT": _NOT,
     "EXISTS": "have has having with exist* there match* any at_least some",
     "NOT EXISTS": _NOT,
-    "UNION": "or together plus also and along including with",
-    "INTERSECT": "also both and too as_well",
-    "EXCEPT": _NOT,
+    "UNION": "or together united merged joined plus also and along including with",
+    "INTERSECT": "also both and too as_well only same",
+    "EXCEPT": f"{_NOT} minus",
     "1 row": """
         one single top first last highest lowest most least largest smallest biggest latest earliest
         newest oldest best
