@@ -1,4 +1,4 @@
-"""A client of any OpenAI-compatible endpoint: one chat request, or many at a time.
+"""A client of any OpenAI-compatible endpoint, and a way to ask it many things at a time.
 
 Asked again, after growing pauses or the one that the server wants: requests whose connection fails
 or times out, 408, 429 and 5xx, and replies that are no chat completion. Any other refusal is the
@@ -113,12 +113,6 @@ class Endpoint:
         raise EndpointError(
             f"endpoint {self.name}: {failure}, {self.retries + 1} times; run again to go on"
         )
-
-    def chat_many(
-        self, conversations: Sequence[Messages], *, concurrency: int, **params: Any
-    ) -> list[Reply]:
-        """The reply to each conversation, in order, with at most `concurrency` in flight."""
-        return in_parallel(lambda one: self.chat(one, **params), conversations, concurrency)
 
     @cached_property
     def _client(self) -> httpx2.Client:

@@ -13,7 +13,7 @@ import pytest
 from scripted_endpoint import Scripted, Server, serving
 
 from tinysql.data.natural.answers import Cache
-from tinysql.endpoint import Endpoint, EndpointError, Reply, RequestRefused
+from tinysql.endpoint import Endpoint, EndpointError, Reply, RequestRefused, in_parallel
 from tinysql.errors import InputError
 
 Serve = Callable[..., Scripted]
@@ -177,23 +177,23 @@ def test_reply_is_text_whatever_the_model_sends(
     assert endpoint(serve(reply)).chat(HELLO) == wanted
 
 
-def test_chat_many_keeps_the_order_and_the_bound(server: Server) -> None:
+def test_in_parallel_keeps_the_order_and_the_bound(server: Server) -> None:
     rules = [
         {"contains": [f"<{n}>"], "replies": [{"text": f"reply {n}", "sleep": 0.03 * (n % 3)}]}
         for n in range(24)
     ]
     asked = [[{"role": "user", "content": f"<{n}>"}] for n in range(24)]
     played = server.play(rules)
-    replies = endpoint(played).chat_many(asked, concurrency=4)
+    replies = in_parallel(endpoint(played).chat, asked, 4)
     in_flight = [request["in_flight"] for request in played.requests()]
     assert [reply.text for reply in replies] == [f"reply {n}" for n in range(24)]
     assert 1 < max(in_flight) <= 4
 
 
-def test_chat_many_stops_at_the_first_error(serve: Serve) -> None:
+def test_in_parallel_stops_at_the_first_error(serve: Serve) -> None:
     played = serve({"status": 401, "body": ""})
     with pytest.raises(InputError):
-        endpoint(played).chat_many([HELLO] * 200, concurrency=2)
+        in_parallel(endpoint(played).chat, [HELLO] * 200, 2)
     assert len(played.requests()) < 200
 
 

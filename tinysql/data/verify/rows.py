@@ -5,7 +5,7 @@ by comparing the answers, and by reading its question back. Where an answer is e
 (one row that is always the same), other data are tried before that is counted.
 
 What is read goes through record batches, and what is kept are counts and a few examples, so memory
-does not grow with the file. `merge` makes one result of several, which verification.py judges.
+does not grow with the file. `merge` makes one result of several, which report.py judges.
 """
 
 from collections import Counter
@@ -35,7 +35,7 @@ COLUMNS = (
     "columns", "foreign_keys", "from_tables", "joins", "select", "distinct", "outer_aggregate",
     "where_form", "filters", "set_operation", "group_by", "having", "order_by", "limit",
 )  # fmt: skip
-"""The columns of a dataset that are read: without the long `mentions`."""
+"""The columns of a dataset that are read."""
 
 Data = dict[str, list[Row]]
 
