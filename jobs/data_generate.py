@@ -4,7 +4,6 @@
 """
 
 import json
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,20 @@ from jobs.console import make_progress
 from jobs.entry import Json, wants_json
 from jobs.recipes import first_problem
 from tinysql.data.dataset import GENERALIZATION_SPLITS, DatasetConfig, dataset_shards
+from tinysql.data.writing import whole_folder
 
+_OPTIONS = {
+    "train_rows": "--rows",
+    "validation_rows": "--test-rows",
+    "test_rows": "--test-rows",
+    "command_sets": "--command-set",
+    "generalization_rows": "--generalization-rows",
+    "min_columns": "--min-columns",
+    "max_columns": "--max-columns",
+    "seed": "--seed",
+    "variant": "--variant",
+}
+"""What the user calls a field."""
 SYNONYM_RATES = {"table_synonym_rate": 0.8, "column_synonym_rate": 0.5}
 
 
@@ -58,28 +70,24 @@ def generate(
         "seed": seed,
         **(SYNONYM_RATES if synonyms else {}),
     })  # fmt: skip
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"--out {out}: it exists and is not empty; name a new directory")
     # Loading the words takes a moment that --help need not wait for.
     from tinysql.data.card import dataset_card  # noqa: PLC0415
     from tinysql.data.generate import generate_shard  # noqa: PLC0415
 
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    progress = make_progress(Console(stderr=True))
     shards = dataset_shards(config)
-    progress.start("generate", len(shards), "shards")
-    counts = []
-    for shard in shards:
-        made = generate_shard(partial, config=config, **shard._asdict())
-        counts.append((shard.split, made["counts"]))
-        progress.advance(1)
-    card = json.dumps(dataset_card(config, counts), indent=1) + "\n"
-    (partial / "card.json").write_text(card, encoding="utf-8")
-    if out.exists():
-        out.rmdir()
-    partial.rename(out)
+    with whole_folder(out) as folder:
+        progress = make_progress(Console(stderr=True))
+        progress.start("generate", len(shards), "shards")
+        try:
+            counts = []
+            for shard in shards:
+                made = generate_shard(folder, config=config, **shard._asdict())
+                counts.append((shard.split, made["counts"]))
+                progress.advance(1)
+        finally:
+            progress.done()
+        card = json.dumps(dataset_card(config, counts), indent=1) + "\n"
+        (folder / "card.json").write_text(card, encoding="utf-8")
     if wants_json(json_output):
         print(json.dumps({"out": str(out), "rows": config.sizes}))  # noqa: T201
     else:
@@ -98,4 +106,6 @@ def _config(values: dict[str, object]) -> DatasetConfig:
     try:
         return DatasetConfig.model_validate(values)
     except ValidationError as error:
-        raise UserError(first_problem(error)) from error
+        field, colon, problem = first_problem(error).partition(":")
+        option = _OPTIONS.get(field.partition(".")[0], field)
+        raise UserError(option + colon + problem) from error

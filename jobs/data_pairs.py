@@ -52,7 +52,8 @@ def pairs(
     config = _config(feature, num_pairs, split, seed, novel_names)
     from tinysql.interp.pairs import generate_pairs, write_summary  # noqa: PLC0415
 
-    out.mkdir(parents=True, exist_ok=True)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {str(out)!r}: it is a file; name a directory")
     folder = tokenizer.parent if tokenizer.is_file() else tokenizer
     counts = generate_pairs(out, model=folder, dataset=dataset, config=config)
     write_summary(out, [counts])

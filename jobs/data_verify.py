@@ -72,20 +72,31 @@ def _files(folder: Path) -> list[Path]:
     """The dataset's files; raises UserError where there are none, or not of a dataset."""
     from pyarrow import ArrowInvalid, parquet  # noqa: PLC0415
 
+    from tinysql.data.interchange.columns import IMPORTED  # noqa: PLC0415
+    from tinysql.data.interchange.export import split_of  # noqa: PLC0415
     from tinysql.data.verify.rows import COLUMNS  # noqa: PLC0415
 
-    files = sorted(folder.glob("*.parquet"))
+    files = sorted(file for file in folder.glob("*.parquet") if split_of(file.name))
     if not files:
-        raise UserError(f"{folder}: no .parquet files; expected the directory of a dataset")
+        raise UserError(
+            f"{folder}: no .parquet files named <split>-00000.parquet; expected the directory of "
+            "a dataset"
+        )
     for file in files:
         try:
-            missing = set(COLUMNS) - set(parquet.read_schema(file).names)
+            names = set(parquet.read_schema(file).names)
         except ArrowInvalid as error:
             raise UserError(f"{file}: not a Parquet file: {str(error).splitlines()[0]}") from error
+        missing = set(COLUMNS) - names
+        if missing and names >= set(IMPORTED.names):
+            raise UserError(
+                f"{folder}: expected a dataset generated here; imported rows were checked by "
+                "import, see report.json"
+            )
         if missing:
             raise UserError(
-                f"{file}: lacks the columns {', '.join(sorted(missing))}; expected a dataset that "
-                "was generated or imported here"
+                f"{file}: lacks the columns {', '.join(sorted(missing))}; expected a dataset "
+                "generated here"
             )
     return files
 

@@ -14,7 +14,7 @@ from tinysql.interp.config import PairsConfig
 def run(context: StepContext, config: PairsConfig) -> dict[str, Any]:
     """Build the pairs of every feature under the model's tokenizer."""
     from cluster.fanout import Shard, map_shards  # noqa: PLC0415
-    from tinysql.interp.pairs import generate_pairs, write_summary  # noqa: PLC0415
+    from tinysql.interp.pairs import check_found, generate_pairs, write_summary  # noqa: PLC0415
 
     shards = [
         Shard(
@@ -22,18 +22,20 @@ def run(context: StepContext, config: PairsConfig) -> dict[str, Any]:
             {
                 "config": config.model_copy(update={"features": (feature,)}),
                 "name": f"pairs-{feature}",
+                "may_be_empty": True,
             },
         )
         for feature in config.features
     ]
     receipts = map_shards(context, generate_pairs, shards)
+    counts: list[Any] = [receipt.metrics for receipt in receipts]
+    features = {name: entry for each in counts for name, entry in each["features"].items()}
+    check_found(features, config.split)
     for receipt in receipts:
         context.include(receipt)
-    counts: list[Any] = [receipt.metrics for receipt in receipts]
     with TemporaryDirectory() as folder:
         write_summary(Path(folder), counts)
         context.put_dir(Path(folder))
-    features = {name: entry for each in counts for name, entry in each["features"].items()}
     pairs = {name: entry["pairs"] for name, entry in features.items()}
     return {"pairs": sum(pairs.values())} | pairs
 

@@ -1,5 +1,6 @@
 """Generated rows: the same in any company, executable, and split without overlap."""
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -255,6 +256,8 @@ def test_shards_hold_every_row_once_and_the_card_counts_them(tmp_path: Path) -> 
         shown = card["splits"][split]["distributions"]
         assert sum(shown["hardness"].values()) == sum(shown["shapes"].values()) == rows
     assert check_held_out(card) == []
+    backwards = [(split, dict(reversed(shard.items()))) for split, shard in counts]
+    assert json.dumps(dataset_card(SPLIT_CONFIG, backwards)) == json.dumps(card)
 
 
 def test_card_that_contradicts_its_claim_is_found() -> None:

@@ -304,7 +304,7 @@ def test_novel_names_are_in_no_row(tmp_path, tokenizer_dir, every_dataset, built
 def test_feature_without_rows_is_one_line_with_its_reasons(
     tmp_path, tokenizer_dir, plain_dataset
 ):
-    config = PairsConfig(features=("DefTableName", "OrderByField"))
+    config = PairsConfig(features=("Limit", "OrderByField"))
     with pytest.raises(InputError, match=r"OrderByField.*no ORDER BY \(\d+\)") as error:
         generate_pairs(tmp_path, model=tokenizer_dir, dataset=plain_dataset, config=config)
     assert "\n" not in str(error.value)

@@ -35,12 +35,13 @@ def test_directory_holds_the_rows_of_its_card(tinysql: Tinysql, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("--rows", "0"), "train_rows"),
+        (("--rows", "0"), "error: --rows: "),
+        (("--test-rows", "0"), "error: --test-rows: "),
         (("--command-set", "9"), "expected some of 1 to 8"),
         (("--variant", "paper", "--command-set", "7"), "expected some of 1 to 5"),
         (("--variant", "odd"), "variant"),
         (("--min-columns", "5", "--max-columns", "3"), "min_columns 5 is larger than max_columns"),
-        (("--generalization-rows", "-1"), "generalization_rows"),
+        (("--generalization-rows", "-1"), "--generalization-rows"),
     ],
 )
 def test_mistake_is_one_line_and_writes_nothing(
@@ -55,3 +56,12 @@ def test_directory_that_is_not_empty_is_left_alone(tinysql: Tinysql, tmp_path: P
     (tmp_path / "made" / "mine.txt").write_text("keep")
     assert_one_line(tinysql("data", "generate", *SMALL, "--out", "made"), "not empty")
     assert everything_below(tmp_path) == ["made", "made/mine.txt"]
+
+
+@pytest.mark.parametrize("out", ["file", "file/made", "/proc/made", "x" * 250])
+def test_place_that_cannot_be_written_is_one_line(
+    tinysql: Tinysql, tmp_path: Path, out: str
+) -> None:
+    (tmp_path / "file").write_text("keep")
+    assert_one_line(tinysql("data", "generate", *SMALL, "--out", out), out)
+    assert everything_below(tmp_path) == ["file"]

@@ -2,16 +2,23 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 
 from cluster.errors import UserError
+from cluster.progress import SilentProgress
+from cluster.steps import Result, Step, StepContext, StepKind, run_steps
+from cluster.store import open_store
+from jobs import pairs as step_of_pairs
 from jobs.data_pairs import pairs
 from tinysql.data.dataset import DatasetConfig
 from tinysql.data.generate import generate_rows, write_rows
 from tinysql.data.prompts import format_completion, format_prompt
 from tinysql.errors import InputError
+from tinysql.interp.config import Feature, PairsConfig
 from tinysql.interp.pair_files import read_pairs
 from tinysql.models.tokenizer import train_tokenizer
 
@@ -59,5 +66,59 @@ def test_mistakes_are_one_line(folders: tuple[Path, Path], tmp_path: Path) -> No
         pairs(["DefTableName"], dataset, dataset, tmp_path)
     with pytest.raises(InputError, match="Limit.*no LIMIT") as no_rows:
         pairs(["Limit"], model, dataset, tmp_path)
-    for caught in (unknown, too_few, no_tokenizer, no_rows):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="it is a file") as not_a_folder:
+        pairs(["DefTableName"], model, dataset, tmp_path / "file")
+    with pytest.raises(InputError, match="cannot write") as below_a_file:
+        pairs(["DefTableName"], model, dataset, tmp_path / "file" / "x")
+    with pytest.raises(InputError, match="no directory .*nowhere") as no_dataset:
+        pairs(["DefTableName"], model, tmp_path / "nowhere", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    mistakes = (unknown, too_few, no_tokenizer, no_rows, not_a_folder, below_a_file, no_dataset)
+    for caught in mistakes:
         assert "\n" not in str(caught.value)
+
+
+def test_feature_without_pairs_leaves_the_others(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset, model = folders
+    pairs(["Limit", "DefTableName"], model, dataset, tmp_path, num_pairs=3, json_output=True)
+    told = json.loads(capsys.readouterr().out)["features"]
+    assert (told["Limit"]["pairs"], told["DefTableName"]["pairs"]) == (0, 3)
+    assert told["Limit"]["skipped"] == {"no LIMIT": 60}
+    assert {pair["feature"] for pair in read_pairs(tmp_path)} == {"DefTableName"}
+
+
+class Nothing(BaseModel):
+    """No configuration."""
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_session")
+def test_step_needs_pairs_of_one_feature_only(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    def parent(name: str, folder: Path) -> Step:
+        def put(context: StepContext, _: Nothing) -> dict[str, Any]:
+            context.put_dir(folder)
+            return {}
+
+        return Step(name, StepKind(name, 1, Nothing, lambda _: (), put, lambda _: "x"), Nothing())
+
+    parents = {"dataset": parent("dataset", folders[0]), "model": parent("model", folders[1])}
+    store = open_store(str(tmp_path / "runs"))
+
+    def run(*features: Feature) -> Result:
+        config = PairsConfig(features=features, pairs_per_feature=3)
+        step = Step("pairs", step_of_pairs.KIND, config, parents)
+        *_, result = run_steps(
+            [step], store, progress=SilentProgress(), cache=tmp_path / "cache"
+        )
+        return result
+
+    result = run("Limit", "DefTableName")
+    assert result.manifest.metrics == {"pairs": 3, "Limit": 0, "DefTableName": 3}
+    assert len(result.manifest.objects) == 3
+    with pytest.raises(InputError, match=r"Limit, .*no LIMIT \(60\)"):
+        run("Limit", "OuterAggregate")

@@ -21,6 +21,7 @@ from cluster.store import open_store
 from jobs import verification
 from tinysql.data.dataset import DatasetConfig
 from tinysql.data.generate import generate_rows, write_rows
+from tinysql.data.interchange.columns import IMPORTED, QUARANTINED
 from tinysql.data.verify.report import VerificationConfig
 
 Verify = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -147,6 +148,7 @@ def test_command_names_the_check_that_fails(verify: Verify, tmp_path: Path) -> N
         (["nowhere"], "no .parquet files"),
         (["text"], "not a Parquet file"),
         (["other"], "lacks the columns columns, command_set"),
+        (["imported"], "imported rows were checked by import, see report.json"),
         (["good", "--engine", "mysql"], "expected one of sqlite, duckdb, postgresql"),
         (["good", "--engine", "postgresql"], "no URL"),
         (
@@ -158,11 +160,13 @@ def test_command_names_the_check_that_fails(verify: Verify, tmp_path: Path) -> N
 def test_command_tells_the_users_mistakes_in_one_line(
     verify: Verify, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    for name in ("good", "text", "other"):
+    for name in ("good", "text", "other", "imported"):
         (tmp_path / name).mkdir()
     write_dataset(tmp_path / "good")
     (tmp_path / "text" / "train-00000.parquet").write_text("id\n1\n")
     write_rows(rows_of("train", 1).select(["id"]), tmp_path / "other" / "train-00000.parquet")
+    for name, schema in (("quarantine", QUARANTINED), ("train-00000", IMPORTED)):
+        write_rows(schema.empty_table(), tmp_path / "imported" / f"{name}.parquet")
     done = verify(*arguments)
     assert done.returncode == 2
     assert done.stdout == ""

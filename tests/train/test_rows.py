@@ -62,3 +62,5 @@ def test_row_as_long_as_allowed_passes_and_a_longer_one_is_refused(
 def test_missing_split_is_refused(dataset: Path) -> None:
     with pytest.raises(InputError, match="'holdout'"):
         split_files(dataset, "holdout")
+    with pytest.raises(InputError, match="no directory '.*nowhere'"):
+        split_files(dataset / "nowhere", "train")

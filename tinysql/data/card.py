@@ -151,10 +151,11 @@ def _split_card(
         "distributions": {
             name: {
                 label: int(number)
-                for label, number in zip(LABELS[name], numbers, strict=False)
+                for label, number in zip(labels, total[name], strict=True)
                 if number
             }
-            for name, numbers in total.items()
+            # Not the order of the counts: what comes out of a receipt is sorted.
+            for name, labels in LABELS.items()
         },
     }
 

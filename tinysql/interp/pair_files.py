@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tinysql.data.writing import whole_file
 from tinysql.errors import InputError
 
 PAIR_SCHEMA = pa.schema(
@@ -30,8 +31,9 @@ PAIR_SCHEMA = pa.schema(
 
 
 def write_pairs(path: Path, pairs: list[dict[str, Any]]) -> None:
-    """Write pairs in order; the same pairs give the same bytes."""
-    pq.write_table(pa.Table.from_pylist(pairs, PAIR_SCHEMA), path)
+    """Write pairs in order; the same pairs give the same bytes. The file appears whole."""
+    with whole_file(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(pairs, PAIR_SCHEMA), temporary)
 
 
 def read_pairs(directory: Path) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerFast
 
 from tinysql.data.files import split_files
 from tinysql.data.mentions import with_mentions
+from tinysql.data.writing import whole_file
 from tinysql.errors import InputError
 from tinysql.interp.config import FEATURES, Feature, PairsConfig
 from tinysql.interp.features import CORRUPT
@@ -36,19 +37,28 @@ from tinysql.interp.roles import (
 from tinysql.interp.vocabulary import Vocabulary
 from tinysql.models.files import load_tokenizer
 
+_MOST_REASONS = 4
+
 
 def generate_pairs(
-    out_dir: Path, *, model: Path, dataset: Path, config: PairsConfig, name: str = "pairs"
+    out_dir: Path,
+    *,
+    model: Path,
+    dataset: Path,
+    config: PairsConfig,
+    name: str = "pairs",
+    may_be_empty: bool = False,
 ) -> dict[str, Any]:
     """Write {name}.parquet under `out_dir`; returns counts in all and per feature.
 
     Args:
         model: directory with a fast tokenizer.
         dataset: directory with the dataset's Parquet files and card.json.
+        may_be_empty: these are some of several features, and the caller checks all of them.
 
     Raises:
-        InputError: a requested feature cannot be expressed by any row of the split, or the
-            dataset was not generated here.
+        InputError: no row of the split gives a pair of any feature, or the dataset was not
+            generated here.
     """
     records = _read_records(dataset, config.split)
     tokenizer = load_tokenizer(model)
@@ -57,27 +67,42 @@ def generate_pairs(
     summary: dict[str, Any] = {}
     for feature in config.features:
         found, skipped = _feature_pairs(feature, records, vocabulary, config)
-        if not found:
-            reasons = ", ".join(f"{reason} ({n})" for reason, n in skipped.most_common())
-            raise InputError(
-                f"features: got {feature}, expected rows in the {config.split} split that express "
-                f"it, found none: {reasons or 'no rows'}; drop the feature or use another dataset"
-            )
         summary[feature] = {
             "pairs": len(found),
             "requested": config.pairs_per_feature,
             "skipped": dict(sorted(skipped.items())),
         }
         pairs += found
+    if not may_be_empty:
+        check_found(summary, config.split)
     write_pairs(out_dir / f"{name}.parquet", pairs)
     return {"pairs": len(pairs), "features": summary}
+
+
+def check_found(features: Mapping[str, Any], split: str) -> None:
+    """Raise InputError with the commonest reasons when no feature has a pair.
+
+    Args:
+        features: entries as `generate_pairs` returns them.
+    """
+    if any(entry["pairs"] for entry in features.values()):
+        return
+    skipped: Counter[str] = Counter()
+    for entry in features.values():
+        skipped.update(entry["skipped"])
+    reasons = ", ".join(f"{reason} ({n})" for reason, n in skipped.most_common(_MOST_REASONS))
+    raise InputError(
+        f"features: got {', '.join(features)}, found no pair in the {split} split: "
+        f"{reasons or 'no rows'}; use other features, another tokenizer or another dataset"
+    )
 
 
 def write_summary(out_dir: Path, counts: Sequence[Mapping[str, Any]]) -> None:
     """Write summary.json: what `generate_pairs` returned for some features each."""
     features = {name: entry for each in counts for name, entry in each["features"].items()}
     text = json.dumps({"features": features}, indent=2)
-    (out_dir / "summary.json").write_text(text + "\n", encoding="utf-8")
+    with whole_file(out_dir / "summary.json") as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def _read_records(dataset: Path, split: str) -> list[Record]:

@@ -2,12 +2,15 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from pydantic import BaseModel
@@ -91,6 +94,8 @@ def test_export_import_and_stats_by_command(call: Call, dataset: Path) -> None:
         (data_import.import_, "nowhere.json --format gretel --out x", "no file or directory"),
         (data_import.import_, "bad.jsonl --format gretel --out x", "bad.jsonl:2: not JSON"),
         (data_import.import_, "bad.jsonl --format gretel --out x --revision 1", "40-digit commit"),
+        (data_import.import_, "bad.jsonl --format gretel --out /proc/x", "cannot write '/proc/x'"),
+        (data_import.import_, "bad.jsonl --format gretel --out bad.jsonl/x", "cannot write '"),
     ],
 )
 def test_mistakes_give_one_line_and_exit_code_2(
@@ -104,6 +109,55 @@ def test_mistakes_give_one_line_and_exit_code_2(
     assert done.stderr.count("\n") == 1, done.stderr
     assert message in done.stderr
     assert [path.name for path in Path().iterdir()] == ["bad.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("out", "message"), [("full", "it is a directory"), (".", "it is a directory"),
+                         ("file/x.html", "cannot write 'file/x.html'"), ("/proc/x", "cannot write")]
+)  # fmt: skip
+def test_page_that_cannot_be_written_is_one_line(
+    call: Call, dataset: Path, out: str, message: str
+) -> None:
+    Path("full").mkdir()
+    Path("file").touch()
+    done = call(data_stats.stats, dataset, "--out", out)
+    assert (done.code, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert message in done.stderr
+    assert sorted(path.name for path in Path().rglob("*")) == ["file", "full"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5, 3.0])
+def test_ctrl_c_ends_an_import_and_leaves_nothing(tmp_path: Path, seconds: float) -> None:
+    context = "CREATE TABLE t ( a INTEGER, b TEXT )"
+    rows = [
+        {"question": f"Row {n}?", "context": context, "answer": f"SELECT a + {n} FROM t"}
+        for n in range(8_000)
+    ]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    command = [
+        sys.executable, "-m", "jobs.data_import", "rows.json", "--format", "sql-create-context",
+        "--out", "out", "--workers", "2",
+    ]  # fmt: skip
+    running = subprocess.Popen(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        # Its workers start once its folder is there.
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".out.*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(seconds)
+        family = psutil.Process(running.pid).children(recursive=True)
+        os.killpg(running.pid, signal.SIGINT)
+        _, stderr = running.communicate(timeout=15)
+    finally:
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
+    assert (running.returncode, stderr) == (130, "")
+    assert psutil.wait_procs(family, timeout=5)[1] == []
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.json"]
 
 
 def test_no_way_to_the_hub_gives_one_line_too(tmp_path: Path) -> None:

@@ -333,3 +333,13 @@ def test_too_many_splits_are_refused(tmp_path: Path) -> None:
         import_dataset(tmp_path / "out", config(source, "jsonl"))
     report = import_dataset(tmp_path / "out", config(source, "jsonl", split="test"))
     assert report["splits"] == {"test": {"accepted": 70, "quarantined": 0}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.json", ""), ("a.json", "[]"), ("a.jsonl", "\n"), ("a.csv", "question\n")]
+)
+def test_source_without_rows_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=f"no rows in '.*{name}'"):
+        import_dataset(tmp_path / "out", config(tmp_path / name, "sql-create-context"))
+    assert [path.name for path in tmp_path.iterdir()] == [name]

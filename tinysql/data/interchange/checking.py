@@ -5,9 +5,10 @@ started from scratch: a fork of a process with threads, such as Arrow's, may han
 """
 
 import multiprocessing
-from collections.abc import Iterable, Iterator
+import signal
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 
@@ -18,22 +19,52 @@ _BATCH_ROWS = 2_000
 _CHUNK_ROWS = 50
 
 
-def check_rows(rows: Iterable[RawRow], workers: int = 1) -> Iterator[tuple[RawRow, Checked]]:
+def check_rows(
+    rows: Iterable[RawRow], workers: int = 1
+) -> Generator[tuple[RawRow, Checked], None, None]:
     """Every row with what there is to say about it, in order."""
     if workers == 1:
         for row in rows:
             yield row, check_row(row)
         return
     left = iter(rows)
-    with ExitStack() as stack:
-        pool = None
-        while batch := list(islice(left, _BATCH_ROWS)):
-            if pool is None and len(batch) < _BATCH_ROWS:
-                # A short source is through before another process has even started.
-                yield from check_rows(batch)
-                return
-            pool = pool or stack.enter_context(
-                ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
-            )
+    batch = list(islice(left, _BATCH_ROWS))
+    if len(batch) < _BATCH_ROWS:
+        # A short source is through before another process has even started.
+        yield from check_rows(batch)
+        return
+    with _pool(workers) as pool:
+        while batch:
             bare = [replace(row, source={}) for row in batch]
-            yield from zip(batch, pool.map(check_row, bare, chunksize=_CHUNK_ROWS), strict=True)
+            with _interrupts_held_back():
+                checked = pool.map(check_row, bare, chunksize=_CHUNK_ROWS)
+            yield from zip(batch, checked, strict=True)
+            batch = list(islice(left, _BATCH_ROWS))
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, initializer=_ignore_interrupts)
+    try:
+        yield pool
+    except BaseException:
+        # Nobody wants the rows in hand any more.
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C reaches every process of the terminal, and only the one that started it may end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Processes that start meanwhile inherit this: they are deaf before they can ignore it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -13,13 +13,8 @@ import pyarrow.parquet as pq
 
 from tinysql.data.interchange.config import ExportConfig
 from tinysql.data.interchange.rows import NEEDS, TEXTS, TINYSQL_SCHEMA, convert, left_out
-from tinysql.data.interchange.writing import (
-    JsonWriter,
-    ParquetWriter,
-    Row,
-    Writer,
-    whole_file,
-)
+from tinysql.data.interchange.writing import JsonWriter, ParquetWriter, Row, Writer
+from tinysql.data.writing import whole_file
 from tinysql.errors import InputError
 
 SUFFIXES = {

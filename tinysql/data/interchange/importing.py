@@ -29,7 +29,8 @@ from tinysql.data.interchange.sources import (
     schemas_of,
     source_files,
 )
-from tinysql.data.interchange.writing import ParquetWriter, whole_folder
+from tinysql.data.interchange.writing import ParquetWriter
+from tinysql.data.writing import whole_folder
 from tinysql.errors import InputError
 
 Advance = Callable[[int], None]
@@ -81,7 +82,9 @@ def import_into(
         splits = open_files.enter_context(closing(_Splits(folder)))
         seen = _Seen()
         rows = (row for file in files for row in read_rows(file, config, schemas))
-        for number, (row, checked) in enumerate(check_rows(rows, workers)):
+        # Closed at once where it ends early, or Ctrl-C would wait for the rows in hand.
+        every = open_files.enter_context(closing(check_rows(rows, workers)))
+        for number, (row, checked) in enumerate(every):
             findings = [*checked.findings, *seen.add(row.split, checked)]
             record = json.dumps(row.source, default=str)
             if findings:
@@ -93,6 +96,8 @@ def import_into(
                 splits.write(values)
                 report.accept(values, row.place, checked.notes)
             advance(1)
+    if report.rows == 0:
+        raise InputError(f"no rows in {config.source!r}: expected at least one")
     found = {"source": _origin(config, files), **report.as_json()}
     text = json.dumps(found, indent=1, ensure_ascii=False)
     (folder / REPORT).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from tinysql.data.interchange.writing import whole_file
+from tinysql.data.writing import whole_file
 from tinysql.report.charts import Bar, bar_chart, column_chart
 from tinysql.report.marking import clip, visible
 from tinysql.report.svg import number, percent

@@ -1,73 +1,15 @@
-"""Files that are there whole or not at all, and the writers of rows into them.
-
-A file is written under a temporary name in its own folder, flushed to the disk and renamed. A
-killed process leaves at most a hidden temporary file.
-"""
+"""The writers of rows into files."""
 
 import json
-import os
-import secrets
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tinysql.errors import InputError
-
 Row = Mapping[str, Any]
 _GROUP_ROWS = 5_000
-
-
-@contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
-    """A temporary path in the target's folder, which becomes the target if the block ends well."""
-    with _temporary(target) as temporary:
-        yield temporary
-        _flush(temporary)
-        os.replace(temporary, target)
-
-
-@contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
-    """The same for a new folder; raises InputError when the target has something in it."""
-    target = target.resolve()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(f"{str(target)!r} is not empty: give a new or an empty directory")
-    with _temporary(target) as temporary:
-        temporary.mkdir()
-        yield temporary
-        for file in sorted(temporary.iterdir()):
-            _flush(file)
-        os.replace(temporary, target)
-
-
-@contextmanager
-def _temporary(target: Path) -> Iterator[Path]:
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write {str(target)!r}: {error.strerror}") from error
-    if not os.access(target.parent, os.W_OK):
-        raise InputError(f"cannot write {str(target)!r}: no permission to")
-    try:
-        yield temporary
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        temporary.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Writer(Protocol):

@@ -80,7 +80,7 @@ _LISTS = {
     "NOT EXISTS": _NOT,
     "UNION": "or together united merged joined plus also and along including with",
     "INTERSECT": "also both and too as_well only same",
-    "EXCEPT": f"{_NOT} minus",
+    "EXCEPT": _NOT,
     "1 row": """
         one single top first last highest lowest most least largest smallest biggest latest earliest
         newest oldest best
