@@ -165,8 +165,8 @@ def test_gc_leaves_what_manifests_name(whole: tuple[Path, Json], tinysql: Tinysq
 @pytest.fixture(scope="module")
 def big(
     environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, list[Json], list[str]]:
-    """A store where two runs started at once made one dataset; what each of them said."""
+) -> tuple[Path, list[Json]]:
+    """A store where two runs started at once made one dataset, and their summaries."""
     folder = tmp_path_factory.mktemp("big")
     pair = [
         subprocess.Popen(
@@ -182,14 +182,14 @@ def big(
         for process in pair:
             process.kill()
     assert [process.returncode for process in pair] == [0, 0], said
-    return folder / "runs", [summary_of(out) for out, _ in said], [err for _, err in said]
+    return folder / "runs", [summary_of(out) for out, _ in said]
 
 
-def test_two_runs_at_once_make_one_artifact(big: tuple[Path, list[Json], list[str]]):
-    store, summaries, errors = big
+def test_two_runs_at_once_make_one_artifact(big: tuple[Path, list[Json]]):
+    # Whether the other waited or came when all was done is a matter of how Ray starts; that waiting
+    # works is tested in tests/cluster/test_steps.py.
+    store, summaries = big
     assert sorted(summary["reused"] for summary in summaries) == [False, True]
-    waiter = errors[[summary["reused"] for summary in summaries].index(True)]
-    assert "dataset: waiting for" in waiter
     assert len({summary["steps"][0]["content_sha256"] for summary in summaries}) == 1
     assert len(list(store.glob("dataset/*/manifest.json"))) == 1
     assert len({json.loads(path.read_text())["attempt"]
@@ -198,7 +198,7 @@ def test_two_runs_at_once_make_one_artifact(big: tuple[Path, list[Json], list[st
 
 
 def test_fanout_survives_the_death_of_anything(
-    big: tuple[Path, list[Json], list[str]], start: Start, tmp_path: Path
+    big: tuple[Path, list[Json]], start: Start, tmp_path: Path
 ):
     store = tmp_path / "runs"
 
