@@ -181,7 +181,7 @@ def test_finetune_writes_the_trained_model_its_log_and_summary(
     )
     log = pq.read_table(out_dir / "log.parquet").to_pylist()
     trained = load_model(out_dir).model
-    clock = {"seconds", "tokens_per_second", "workers"}
+    clock = {"seconds", "tokens_per_second", "workers", "computed_in"}
     written = json.loads((out_dir / "summary.json").read_text())
     assert written == {key: value for key, value in summary.items() if key not in clock}
     assert summary["validation_loss"] == log[-1]["loss"]
