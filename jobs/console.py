@@ -3,7 +3,8 @@
 Everything here goes to stderr, so that stdout carries results only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import (
@@ -79,6 +80,17 @@ class Lines:
 def make_progress(console: Console) -> StepProgress:
     """Bars on a terminal, lines elsewhere."""
     return Bars(console) if console.is_terminal else Lines(console)
+
+
+@contextmanager
+def one_bar(name: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
+    """What to call with how many units are done, in a verb that runs no steps."""
+    progress = make_progress(Console(stderr=True))
+    progress.start(name, total, unit)
+    try:
+        yield progress.advance
+    finally:
+        progress.done()
 
 
 def plan_table(plan: Sequence[Planned]) -> Table:

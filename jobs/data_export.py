@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from jobs.console import one_bar
 from jobs.entry import Json, main, wants_json
-from jobs.rows_bar import checked_config, rows_bar
+from jobs.recipes import checked_config
 from tinysql.data.interchange.config import EXPORT_FORMATS, ExportConfig
 
 DatasetDir = Annotated[
@@ -45,8 +46,8 @@ def export(
     from tinysql.data.interchange.export import export_dataset, num_rows  # noqa: PLC0415
 
     wanted = tuple(splits) if splits else None
-    config = checked_config(ExportConfig, format=row_format, splits=wanted)
-    with rows_bar("export", num_rows(directory, config.splits)) as advance:
+    config = checked_config(ExportConfig, {"format": row_format, "splits": wanted})
+    with one_bar("export", num_rows(directory, config.splits), "rows") as advance:
         exported = export_dataset(directory, out, config, advance)
     if wants_json(json_output):
         print(json.dumps({"out": str(out), "format": row_format, **exported.as_json()}))  # noqa: T201

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
-from cluster.errors import UserError
-from jobs.console import make_progress
+from jobs.console import one_bar
 from jobs.entry import Json, wants_json
-from jobs.recipes import first_problem
+from jobs.recipes import checked_config
 from tinysql.data.dataset import GENERALIZATION_SPLITS, DatasetConfig, dataset_shards
 from tinysql.data.writing import whole_folder
 
@@ -56,7 +54,7 @@ def generate(
 
     Example: tinysql data generate --command-set 4 --rows 20000 --synonyms --out data/cs4
     """
-    config = _config({
+    config = checked_config(DatasetConfig, {
         "variant": variant,
         "command_sets": tuple(command_set or [1]),
         "train_rows": rows,
@@ -69,23 +67,18 @@ def generate(
         "max_columns": max_columns,
         "seed": seed,
         **(SYNONYM_RATES if synonyms else {}),
-    })  # fmt: skip
+    }, _OPTIONS)  # fmt: skip
     # Loading the words takes a moment that --help need not wait for.
     from tinysql.data.card import dataset_card  # noqa: PLC0415
     from tinysql.data.generate import generate_shard  # noqa: PLC0415
 
     shards = dataset_shards(config)
-    with whole_folder(out) as folder:
-        progress = make_progress(Console(stderr=True))
-        progress.start("generate", len(shards), "shards")
-        try:
-            counts = []
-            for shard in shards:
-                made = generate_shard(folder, config=config, **shard._asdict())
-                counts.append((shard.split, made["counts"]))
-                progress.advance(1)
-        finally:
-            progress.done()
+    counts = []
+    with whole_folder(out) as folder, one_bar("generate", len(shards), "shards") as advance:
+        for shard in shards:
+            made = generate_shard(folder, config=config, **shard._asdict())
+            counts.append((shard.split, made["counts"]))
+            advance(1)
         card = json.dumps(dataset_card(config, counts), indent=1) + "\n"
         (folder / "card.json").write_text(card, encoding="utf-8")
     if wants_json(json_output):
@@ -100,12 +93,3 @@ def _possible_splits(command_sets: list[int], variant: str) -> list[str]:
     highest = 5 if variant == "paper" else 8
     at_top = max(command_sets) >= highest
     return [s for s in GENERALIZATION_SPLITS if not (at_top and s == "higher_command_set")]
-
-
-def _config(values: dict[str, object]) -> DatasetConfig:
-    try:
-        return DatasetConfig.model_validate(values)
-    except ValidationError as error:
-        field, colon, problem = first_problem(error).partition(":")
-        option = _OPTIONS.get(field.partition(".")[0], field)
-        raise UserError(option + colon + problem) from error

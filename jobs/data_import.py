@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from jobs.console import one_bar
 from jobs.entry import Json, main, wants_json
-from jobs.rows_bar import checked_config, rows_bar
+from jobs.recipes import checked_config
 from tinysql.data.interchange.config import IMPORT_FORMATS, ImportConfig
 
 Source = Annotated[
@@ -58,16 +59,15 @@ def import_(
     # Only now: Arrow takes a moment to load, and --help needs none of it.
     from tinysql.data.interchange.importing import import_dataset  # noqa: PLC0415
 
-    config = checked_config(
-        ImportConfig,
-        source=source,
-        format=row_format,
-        revision=revision or _newest(source),
-        split=split,
-        schemas=schemas,
-        dialect=dialect,
-    )
-    with rows_bar("import") as advance:
+    config = checked_config(ImportConfig, {
+        "source": source,
+        "format": row_format,
+        "revision": revision or _newest(source),
+        "split": split,
+        "schemas": schemas,
+        "dialect": dialect,
+    })  # fmt: skip
+    with one_bar("import", None, "rows") as advance:
         report = import_dataset(out, config, advance, workers=workers or os.cpu_count() or 1)
     if wants_json(json_output):
         print(json.dumps({"out": str(out), **report}))  # noqa: T201

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from cluster.errors import UserError
 from jobs.entry import Json, main, wants_json
-from jobs.recipes import first_problem
+from jobs.recipes import checked_config
 from tinysql.interp.config import FEATURES, PairsConfig
 
 Features = Annotated[
@@ -33,6 +32,14 @@ NovelNames = Annotated[
     bool, typer.Option("--novel-names", help="Replace names by words that are no names.")
 ]
 
+_OPTIONS = {
+    "features": "--feature",
+    "pairs_per_feature": "--pairs",
+    "split": "--split",
+    "seed": "--seed",
+}
+"""What the user calls a field."""
+
 
 def pairs(
     feature: Features,
@@ -49,7 +56,13 @@ def pairs(
 
     Example: tinysql data pairs --feature EngTableName --tokenizer model --dataset data --out pairs
     """
-    config = _config(feature, num_pairs, split, seed, novel_names)
+    config = checked_config(PairsConfig, {
+        "features": feature,
+        "pairs_per_feature": num_pairs,
+        "split": split,
+        "seed": seed,
+        "novel_names": novel_names,
+    }, _OPTIONS)  # fmt: skip
     from tinysql.interp.pairs import generate_pairs, write_summary  # noqa: PLC0415
 
     if out.exists() and not out.is_dir():
@@ -65,22 +78,6 @@ def pairs(
         reasons = (f"{count} {reason}" for reason, count in entry["skipped"].items())
         table.add_row(name, f"{entry['pairs']} of {entry['requested']}", "\n".join(reasons))
     Console().print(table)
-
-
-def _config(
-    features: list[str], num_pairs: int, split: str, seed: int, novel_names: bool
-) -> PairsConfig:
-    fields = {
-        "features": features,
-        "pairs_per_feature": num_pairs,
-        "split": split,
-        "seed": seed,
-        "novel_names": novel_names,
-    }
-    try:
-        return PairsConfig.model_validate(fields)
-    except ValidationError as error:
-        raise UserError(f"data pairs: {first_problem(error)}") from error
 
 
 if __name__ == "__main__":

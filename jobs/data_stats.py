@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from cluster.errors import UserError
+from jobs.console import one_bar
 from jobs.data_export import DatasetDir
 from jobs.entry import Json, main, wants_json
-from jobs.rows_bar import rows_bar
 
 STATISTICS = "statistics.json"
 
@@ -26,11 +27,13 @@ def stats(
 
     Example: tinysql data stats data --out page.html
     """
+    if out.name == STATISTICS:
+        raise UserError(f"--out: {STATISTICS} is where the numbers go; name a page, as page.html")
     # Only now: Arrow takes a moment to load, and --help needs none of it.
     from tinysql.data.interchange.measure import measure, num_rows_to_read  # noqa: PLC0415
     from tinysql.data.interchange.page import write_page, write_statistics  # noqa: PLC0415
 
-    with rows_bar("stats", num_rows_to_read(directory)) as advance:
+    with one_bar("stats", num_rows_to_read(directory), "rows") as advance:
         found = measure(directory, advance)
     write_page(out, found, title=directory.resolve().name)
     write_statistics(out.with_name(STATISTICS), found)

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from cluster.errors import UserError
-from jobs.console import make_progress
+from jobs.console import one_bar
 from jobs.entry import Json, main, wants_json
 from jobs.verification import POSTGRES_URL
 from tinysql.data.verify.report import ENGINES, VerificationConfig
@@ -25,7 +25,7 @@ EngineNames = Annotated[
     typer.Option(
         "--engine",
         help="Where to run the gold SQL. Repeatable. Default: sqlite and duckdb, and postgresql "
-        "where its URL is given.",
+        "where its URL is given; sqlite alone for the paper variant, which others refuse.",
     ),
 ]
 PostgresUrl = Annotated[
@@ -51,8 +51,9 @@ def verify(
 
     Example: tinysql data verify my-dataset --rows 1000
     """
-    config = _config(engine or [*ENGINES[:-1], *(ENGINES[-1:] if postgres_url else ())], rows)
-    found = _verify(_files(folder), config, postgres_url)
+    files = _files(folder)
+    config = _config(engine or _usual_engines(files[0], bool(postgres_url)), rows)
+    found = _verify(files, config, postgres_url)
     if wants_json(json_output):
         print(json.dumps(found))  # noqa: T201
     else:
@@ -66,6 +67,15 @@ def _config(engines: Sequence[str], rows: int | None) -> VerificationConfig:
         if name not in ENGINES:
             raise UserError(f"--engine: got {name!r}, expected one of {', '.join(ENGINES)}")
     return VerificationConfig.model_validate({"engines": engines, "rows": rows})
+
+
+def _usual_engines(file: Path, with_postgres: bool) -> Sequence[str]:
+    from pyarrow import parquet  # noqa: PLC0415
+
+    variants = parquet.read_table(file, columns=["variant"])["variant"].unique().to_pylist()
+    if "paper" in variants:
+        return ENGINES[:1]
+    return ENGINES if with_postgres else ENGINES[:-1]
 
 
 def _files(folder: Path) -> list[Path]:
@@ -112,14 +122,8 @@ def _verify(
 
     sizes = [parquet.read_metadata(file).num_rows for file in files]
     total = sum(size if config.rows is None else min(size, config.rows) for size in sizes)
-    progress = make_progress(Console(stderr=True))
-    progress.start("verify", total, "rows")
-    try:
-        result = verify_files(
-            files, config, postgres_url=postgres_url, advance=progress.advance
-        )
-    finally:
-        progress.done()
+    with one_bar("verify", total, "rows") as advance:
+        result = verify_files(files, config, postgres_url=postgres_url, advance=advance)
     return report(merge([result, find_duplicates(files)]), config)
 
 

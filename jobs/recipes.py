@@ -11,7 +11,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,6 +25,7 @@ _SERVED_BY = {
     "dataset": ("dataset", "natural", "import"),
 }
 """Kinds that can play a role, where not the one kind of its name."""
+Config = TypeVar("Config", bound=BaseModel)
 
 
 class StepEntry(BaseModel):
@@ -105,6 +106,21 @@ def first_problem(error: ValidationError) -> str:
         message = "unknown key"
     got = "" if problem["type"] in ("value_error", "missing") else f" (got {problem['input']!r})"
     return f"{place}: {message}{got}" if place else f"{message}{got}"
+
+
+def checked_config(
+    config: type[Config], values: Mapping[str, object], options: Mapping[str, str] | None = None
+) -> Config:
+    """A configuration made of command line options; raises UserError in one line.
+
+    options: what the user calls a field.
+    """
+    try:
+        return config.model_validate(values)
+    except ValidationError as error:
+        field, colon, problem = first_problem(error).partition(":")
+        option = (options or {}).get(field.partition(".")[0], field)
+        raise UserError(option + colon + problem) from error
 
 
 def _read(name: str) -> str:

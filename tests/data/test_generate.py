@@ -126,6 +126,22 @@ def test_bare_columns_beside_aggregates_are_grouped_by() -> None:
         assert [key["column"] for key in row["group_by"]] == (bare if mixed else []), row
 
 
+def test_no_row_is_ordered_by_a_column_that_where_leaves_one_value() -> None:
+    required = {"A": "A", "A AND B": "AB", "A AND B AND C": "ABC", "( A OR B ) AND C": "C"}
+    config = DatasetConfig(command_sets=EVERY_SET[3:], order_by_rate=1.0, where_rate=1.0)
+    for row in rows_of(config, "train", range(3_000)):
+        main = [one for one in row["filters"] if one["scope"] == 0]
+        pinned = {
+            (one["table"], one["column"])
+            for letter, one in zip("ABC", main, strict=False)
+            if letter in required.get(row["where_form"], "")
+            and one["operator"] in ("=", "= SELECT", "IS NULL")
+        }
+        keys = {(key["table"], key["column"]) for key in row["order_by"] if not key["aggregate"]}
+        assert not keys & pinned, row
+        assert row["order_by"] or not row["limit"], row
+
+
 def test_joins_are_on_declared_foreign_keys() -> None:
     rows = rows_of(DatasetConfig(command_sets=(5, 6, 8)), "train", range(1_000))
     assert any(row["joins"] for row in rows)

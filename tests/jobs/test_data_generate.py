@@ -65,3 +65,14 @@ def test_place_that_cannot_be_written_is_one_line(
     (tmp_path / "file").write_text("keep")
     assert_one_line(tinysql("data", "generate", *SMALL, "--out", out), out)
     assert everything_below(tmp_path) == ["file"]
+
+
+def test_paper_variant_verifies_where_its_sql_runs(tinysql: Tinysql) -> None:
+    written = tinysql(
+        "data", "generate", "--variant", "paper", "--command-set", "3", *SMALL, "--out", "made"
+    )
+    assert written.returncode == 0, written.stderr
+    done = tinysql("data", "verify", "made", "--json")
+    assert done.returncode == 0, done.stderr
+    checks = [check["name"] for check in json.loads(done.stdout)["checks"]]
+    assert [name for name in checks if name.startswith("runs on")] == ["runs on sqlite"]

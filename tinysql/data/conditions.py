@@ -13,7 +13,7 @@ import numpy as np
 from tinysql.data import phrasing
 from tinysql.data import vocabulary as vocab
 from tinysql.data.draws import Draws
-from tinysql.data.schemas import Schemas
+from tinysql.data.schemas import STAR, Schemas
 from tinysql.data.text import Indices, Mask, Pieces
 
 MAIN = (0, 1, 2)
@@ -25,7 +25,9 @@ FORMS = ("", "A", "A AND B", "A OR B", "A AND B AND C", "A OR B OR C", "( A OR B
          "NOT ( A OR B )")  # fmt: skip
 FORM_SIZES = np.array([0, 1, 2, 2, 3, 3, 3, 2])
 _NESTED_FORMS = (1, 2)
-_STAR = -2
+_REQUIRED_BY = {"A": "A", "A AND B": "AB", "A AND B AND C": "ABC", "( A OR B ) AND C": "C"}
+_REQUIRED = np.array([[letter in _REQUIRED_BY.get(form, "") for letter in "ABC"] for form in FORMS])
+"""Whether every row that passes meets the condition, by form and main condition."""
 
 OPERATORS = phrasing.OPERATORS
 OPERATOR_NUMBER = {operator.name: number for number, operator in enumerate(OPERATORS)}
@@ -35,6 +37,7 @@ EXISTS = [OPERATOR_NUMBER["EXISTS"], OPERATOR_NUMBER["NOT EXISTS"]]
 """Operators without a column of their own in the text."""
 LISTS = [OPERATOR_NUMBER["IN"], OPERATOR_NUMBER["NOT IN"]]
 """Operators with a list of values."""
+_PINNING = [OPERATOR_NUMBER["="], OPERATOR_NUMBER["IS NULL"]]
 _COMPARISONS = (">", "<", ">=", "<=", "=")
 _NUM_VALUES = np.array([
     0 if operator.name.startswith("IS ") or operator.name.endswith(_NESTING)
@@ -84,6 +87,15 @@ class Conditions:
     def present(self) -> Mask:
         return self.slot != -1
 
+    def pinned(self, num_slots: int) -> Mask:
+        """Columns with one and the same value in all rows that pass; shape (rows, num_slots)."""
+        main = list(MAIN)
+        pins = _REQUIRED[self.form] & np.isin(self.operator[:, main], _PINNING)
+        row, index = np.nonzero(pins & (self.slot[:, main] >= 0))
+        found = np.zeros((len(self.form), num_slots), bool)
+        found[row, self.slot[row, index]] = True
+        return found
+
 
 def draw_conditions(
     schemas: Schemas,
@@ -129,7 +141,7 @@ def draw_conditions(
     numeric = untouched & ~groups & (vocab.FAMILY_OF_KIND[schemas.kinds] == _NUMERIC)
     counted = draws.choice("having", numeric)
     of_rows = draws.chance("having_rows", 0.5) | (counted < 0)
-    slot[:, HAVING] = np.where(having, np.where(of_rows, _STAR, counted), -1)
+    slot[:, HAVING] = np.where(having, np.where(of_rows, STAR, counted), -1)
 
     operator = _draw_operators(schemas, slot, form == _NEITHER, draws)
     aggregate = np.full_like(slot, -1)
@@ -166,7 +178,7 @@ def _having_aggregates(slot: Indices, draws: Draws) -> Indices:
     """COUNT of rows; any aggregate that keeps a number within the range of its column."""
     names = [phrasing.AGGREGATES.index(name) for name in ("AVG", "MIN", "MAX")]
     chosen = np.array(names)[draws.below("having_aggregate", len(names))]
-    chosen = np.where(slot == _STAR, phrasing.AGGREGATES.index("COUNT"), chosen)
+    chosen = np.where(slot == STAR, phrasing.AGGREGATES.index("COUNT"), chosen)
     return np.where(slot == -1, -1, chosen)
 
 
@@ -261,7 +273,7 @@ def draw_values(
         said[like] = vocab.LIKE_TEXT[name][literal[like]]
         written[like] = pattern[literal[like]]
     text[row, index], sql[row, index] = said, written
-    of_rows = slot[:, HAVING] == _STAR
+    of_rows = slot[:, HAVING] == STAR
     # Every group has a row, so a comparison with 1 would be always or never true.
     small = vocab.SMALL_NUMBERS[2 + draws.below("having_value", vocab.MOST_COUNTED - 1)]
     text[:, HAVING, 0] = np.where(of_rows, small, text[:, HAVING, 0])

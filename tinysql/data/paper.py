@@ -16,8 +16,8 @@ from tinysql.data import phrasing
 from tinysql.data import vocabulary as vocab
 from tinysql.data.conditions import Conditions
 from tinysql.data.draws import Draws
-from tinysql.data.queries import NONE, Query, Rates
-from tinysql.data.schemas import Schemas
+from tinysql.data.queries import Query, Rates
+from tinysql.data.schemas import NONE, Schemas
 from tinysql.data.text import Indices, Mask
 
 JOINED_COLUMNS = (1, 4)

@@ -141,13 +141,13 @@ for primary and foreign keys."""
 DIRECTIONS = ("ASC", "DESC")
 
 _NEUTRAL = {
-    "ASC": ("ascending", "in ascending order", "going up", "in increasing order"),
-    "DESC": ("descending", "in descending order", "going down", "in decreasing order"),
+    "ASC": ("ascending", "in ascending order", "in increasing order"),
+    "DESC": ("descending", "in descending order", "in decreasing order"),
 }
 _OF_FAMILY: dict[str, dict[str, tuple[str, ...]]] = {
     "number": {
-        "ASC": ("from smallest to largest", "lowest first", "from low to high"),
-        "DESC": ("from largest to smallest", "highest first", "from high to low"),
+        "ASC": ("from smallest to largest", "lowest first", "going up", "from low to high"),
+        "DESC": ("from largest to smallest", "highest first", "going down", "from high to low"),
     },
     "text": {
         "ASC": ("alphabetically", "from A to Z", "in alphabetical order"),

@@ -15,11 +15,9 @@ from tinysql.data import phrasing
 from tinysql.data import vocabulary as vocab
 from tinysql.data.conditions import Conditions, draw_conditions
 from tinysql.data.draws import Draws
-from tinysql.data.schemas import Schemas
+from tinysql.data.schemas import NONE, STAR, Schemas
 from tinysql.data.text import Indices, Mask
 
-STAR = -2
-NONE = -1
 NUM_TABLES = {
     1: (1, 1), 2: (1, 1), 3: (1, 1), 4: (1, 1), 5: (2, 2), 6: (1, 2), 7: (2, 2), 8: (3, 6)
 }  # fmt: skip
@@ -154,9 +152,12 @@ def draw_queries(command_set: Indices, schemas: Schemas, rates: Rates, draws: Dr
     )
     ordered = may_limit & (command_set >= 2) & (draws.chance("ordered", rates.order_by) | limited)
     from_items = aggregated | distinct | (set_operation >= 0)
+    orderable = usable & ~conditions.pinned(usable.shape[1])
     order_slot, order_aggregate = _draw_order(
-        usable, select, aggregate, ordered, from_items, draws
+        orderable, select, aggregate, ordered, from_items, draws
     )
+    # Which rows are the first is only told by an order.
+    limited &= order_slot[:, 0] != NONE
     return Query(
         from_tables=from_tables,
         join_left=left,
@@ -196,7 +197,6 @@ def _draw_from(
     linked = (schemas.foreign >= 0) | (schemas.foreign >= 0).transpose(0, 2, 1)
     inside = from_tables[:, :1] == np.arange(most)
     for step in range(1, most):
-        # next_to[row, table] is the earlier table that a table is linked to.
         touching = linked & inside[:, None, :]
         table = draws.choice(f"from.{step}", touching.any(axis=2) & ~inside)
         joins = (step < size) & (table >= 0)
@@ -263,18 +263,26 @@ def most_items(schemas: Schemas) -> int:
 
 
 def _draw_order(
-    usable: Mask, select: Indices, aggregate: Indices, ordered: Mask, from_items: Mask, draws: Draws
+    orderable: Mask,
+    select: Indices,
+    aggregate: Indices,
+    ordered: Mask,
+    from_items: Mask,
+    draws: Draws,
 ) -> tuple[Indices, Indices]:
-    """Order keys: any columns in FROM, or select items where `from_items`."""
+    """Order keys: orderable columns, or where `from_items` select items: of them, or aggregates."""
     width = select.shape[1]
     if not ordered.any():
         return np.full_like(select, NONE), np.full_like(select, -1)
-    by_item = draws.order("order_items", select != NONE)
-    by_slot = draws.order("order", usable)[:, :width]
+    row, item = np.nonzero((select >= 0) & (aggregate < 0))
+    fitting = select != NONE
+    fitting[row, item] = orderable[row, select[row, item]]
+    by_item = draws.order("order_items", fitting)
+    by_slot = draws.order("order", orderable)[:, :width]
     available = np.where(
-        from_items, (select != NONE).sum(axis=1), np.minimum(usable.sum(axis=1), width)
+        from_items, fitting.sum(axis=1), np.minimum(orderable.sum(axis=1), width)
     )
-    size = np.where(ordered, 1 + draws.below("num_order", available), 0)
+    size = np.where(ordered & (available > 0), 1 + draws.below("num_order", available), 0)
     present = np.arange(width) < size[:, None]
     item_slot = np.take_along_axis(select, by_item, axis=1)
     item_aggregate = np.take_along_axis(aggregate, by_item, axis=1)

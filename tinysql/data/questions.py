@@ -13,8 +13,8 @@ from tinysql.data import conditions as cond
 from tinysql.data import phrasing
 from tinysql.data import vocabulary as vocab
 from tinysql.data.draws import Draws
-from tinysql.data.queries import OUTER, SET_OPERATIONS, STAR, Query
-from tinysql.data.schemas import Schemas
+from tinysql.data.queries import OUTER, SET_OPERATIONS, Query
+from tinysql.data.schemas import STAR, Schemas
 from tinysql.data.text import (
     Indices,
     Key,

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from tinysql.data import conditions as cond
 from tinysql.data import phrasing
 from tinysql.data import vocabulary as vocab
-from tinysql.data.queries import OUTER, SET_OPERATIONS, STAR, Query
-from tinysql.data.schemas import Schemas, column_records, foreign_key_records
+from tinysql.data.queries import OUTER, SET_OPERATIONS, Query
+from tinysql.data.schemas import STAR, Schemas, column_records, foreign_key_records
 from tinysql.data.text import (
     Indices,
     Mask,

@@ -29,6 +29,8 @@ from tinysql.data.text import (
 )
 
 NUM_BUCKETS = 10
+NONE, STAR = -1, -2
+"""What stands in place of a slot: no column, and the rows of COUNT(*)."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 from tinysql.data import conditions as cond
 from tinysql.data import phrasing
 from tinysql.data import vocabulary as vocab
-from tinysql.data.queries import NONE, OUTER, SET_OPERATIONS, STAR, Query
-from tinysql.data.schemas import Schemas
+from tinysql.data.queries import OUTER, SET_OPERATIONS, Query
+from tinysql.data.schemas import NONE, STAR, Schemas
 from tinysql.data.text import Indices, Mask, Pieces, Text, either, only, piece, pieces
 
 _AGGREGATE = pieces((*phrasing.AGGREGATES, ""))

@@ -113,7 +113,8 @@ def test_mistakes_give_one_line_and_exit_code_2(
 
 @pytest.mark.parametrize(
     ("out", "message"), [("full", "it is a directory"), (".", "it is a directory"),
-                         ("file/x.html", "cannot write 'file/x.html'"), ("/proc/x", "cannot write")]
+                         ("file/x.html", "cannot write 'file/x.html'"), ("/proc/x", "cannot write"),
+                         ("statistics.json", "name a page")]
 )  # fmt: skip
 def test_page_that_cannot_be_written_is_one_line(
     call: Call, dataset: Path, out: str, message: str
