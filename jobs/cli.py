@@ -4,10 +4,12 @@ import typer
 
 from jobs.data import app as data_verbs
 from jobs.entry import exit_codes, step_command
+from jobs.equivalent import equivalent
 from jobs.gc import gc
 from jobs.ls import ls
 from jobs.pipeline import run
 from jobs.read_report import report
+from jobs.score import score
 from jobs.show import show
 
 _STEPS = (
@@ -27,6 +29,8 @@ def main() -> None:
     )
     for verb in (run, ls, show, report, gc):
         app.command(rich_help_panel="Recipes and artifacts")(verb)
+    for verb in (score, equivalent):
+        app.command(rich_help_panel="SQL")(verb)
     for kind in _STEPS:
         app.command(rich_help_panel="One step of a recipe, and what it needs")(step_command(kind))
     app.add_typer(data_verbs, name="data", rich_help_panel="Recipes and artifacts")

@@ -12,6 +12,7 @@ from cluster.steps import StepContext, StepKind
 from tinysql.evaluate.score import EvaluationConfig, summarize
 
 SHARD_ROWS = 250
+_METRICS = ("n", "execution", "equivalent", "exact", "verdicts", "mutation_score")
 
 
 def run(context: StepContext, config: EvaluationConfig) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def run(context: StepContext, config: EvaluationConfig) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         (Path(folder) / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
         context.put_dir(Path(folder))
-    return {key: summary[key] for key in ("n", "execution", "exact", "verdicts")}
+    return {key: summary[key] for key in _METRICS}
 
 
 def _num_rows(context: StepContext, config: EvaluationConfig) -> int:
@@ -43,7 +44,7 @@ def _num_rows(context: StepContext, config: EvaluationConfig) -> int:
 
 
 KIND: StepKind = StepKind(
-    "evaluation", 1, EvaluationConfig, lambda _: ("model", "dataset"), run,
+    "evaluation", 2, EvaluationConfig, lambda _: ("model", "dataset"), run,
     lambda config: config.split,
 )
 

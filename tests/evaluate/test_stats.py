@@ -1,8 +1,24 @@
 import math
+from fractions import Fraction
+from itertools import product
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tinysql.evaluate.stats import Z_95, rate, wilson
+from tinysql.evaluate.stats import (
+    Z_95,
+    discordant,
+    holm,
+    in_words,
+    mcnemar,
+    paired_bootstrap,
+    rate,
+    wilson,
+)
+
+COUNTS = st.integers(0, 300)
 
 
 @pytest.mark.parametrize(
@@ -37,3 +53,159 @@ def test_wilson_is_symmetric_and_contains_the_rate() -> None:
 def test_rate_refuses_what_is_no_proportion(k: int, n: int) -> None:
     with pytest.raises(ValueError, match="no proportion"):
         rate(k, n)
+
+
+def enumerated_mcnemar(b: int, c: int) -> float:
+    """The share of all outcomes of b + c coins that are at least as far from even as this one."""
+    distance = abs(b - c)
+    outcomes = [abs(2 * sum(coins) - (b + c)) for coins in product((0, 1), repeat=b + c)]
+    return sum(each >= distance for each in outcomes) / len(outcomes)
+
+
+@pytest.mark.parametrize(("b", "c"), [(b, c) for b in range(11) for c in range(11 - b)])
+def test_mcnemar_agrees_with_the_enumeration_of_all_outcomes(b: int, c: int) -> None:
+    assert mcnemar(b, c) == pytest.approx(enumerated_mcnemar(b, c), rel=1e-12)
+
+
+@given(COUNTS, COUNTS)
+def test_mcnemar_agrees_with_exact_fractions(b: int, c: int) -> None:
+    tail = sum(math.comb(b + c, i) for i in range(min(b, c) + 1))
+    exact = min(Fraction(1), Fraction(2 * tail, 2 ** (b + c)))
+    assert mcnemar(b, c) == pytest.approx(float(exact), rel=1e-12)
+    assert mcnemar(b, c) == mcnemar(c, b)
+
+
+@given(COUNTS, COUNTS)
+def test_mcnemar_falls_as_one_model_gains(b: int, c: int) -> None:
+    small, large = sorted((b, c))
+    assert 0 <= mcnemar(small, large + 1) <= mcnemar(small, large) <= 1
+
+
+def test_mcnemar_of_large_counts_is_a_number() -> None:
+    assert mcnemar(50_000, 50_000) == 1
+    # Close to the normal approximation with continuity correction at z = 2.
+    normal = math.erfc((1000 - 1) / math.sqrt(250_000) / math.sqrt(2))
+    assert mcnemar(124_500, 125_500) == pytest.approx(normal, rel=1e-3)
+    assert mcnemar(0, 200_000) == 0
+    assert mcnemar(0, 1000) == pytest.approx(2.0**-999)
+
+
+def test_mcnemar_refuses_negative_counts() -> None:
+    with pytest.raises(ValueError, match="no counts"):
+        mcnemar(-1, 3)
+
+
+def cells(both: int, only_a: int, only_b: int, neither: int) -> tuple[list[bool], list[bool]]:
+    a = [True] * (both + only_a) + [False] * (only_b + neither)
+    b = [True] * both + [False] * only_a + [True] * only_b + [False] * neither
+    return a, b
+
+
+def test_discordant_counts_who_is_right_alone() -> None:
+    assert discordant(*cells(4, 3, 2, 1)) == (3, 2)
+    with pytest.raises(ValueError, match="zip"):
+        discordant([True], [])
+
+
+def test_bootstrap_agrees_with_drawing_the_items_themselves() -> None:
+    a, b = cells(60, 25, 10, 5)
+    pairs = np.array([a, b], dtype=float)
+    drawn = np.random.default_rng(7).integers(0, 100, size=(20_000, 100))
+    differences = (pairs[0] - pairs[1])[drawn].mean(axis=1)
+    found = paired_bootstrap(a, b, seed=0, draws=20_000)
+    assert found.difference == pytest.approx(0.15)
+    low, high = np.quantile(differences, [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.0101)
+
+
+def test_bootstrap_interval_covers_the_true_difference() -> None:
+    shares = [0.5, 0.2, 0.1, 0.2]
+    generator = np.random.default_rng(3)
+    covered = 0
+    for seed in range(400):
+        a, b = cells(*generator.multinomial(200, shares).tolist())
+        found = paired_bootstrap(a, b, seed=seed, draws=1000)
+        covered += found.low <= 0.1 <= found.high
+    # Six standard deviations of a binomial count around 95%.
+    assert abs(covered / 400 - 0.95) < 6 * math.sqrt(0.95 * 0.05 / 400)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60), st.integers(0))
+def test_bootstrap_is_a_function_of_its_seed_around_the_difference(
+    pairs: list[tuple[bool, bool]], seed: int
+) -> None:
+    a, b = ([pair[side] for pair in pairs] for side in (0, 1))
+    found = paired_bootstrap(a, b, seed=seed, draws=200)
+    assert found == paired_bootstrap(a, b, seed=seed, draws=200)
+    assert found.difference == pytest.approx((sum(a) - sum(b)) / len(a))
+    assert -1 <= found.low <= found.high <= 1
+
+
+def test_bootstrap_of_the_same_answers_says_zero() -> None:
+    a, _ = cells(5, 5, 0, 0)
+    found = paired_bootstrap(a, a, seed=0)
+    assert (found.difference, found.low, found.high) == (0, 0, 0)
+
+
+def test_bootstrap_of_many_items_takes_little_memory() -> None:
+    a, b = cells(500_000, 300_000, 100_000, 100_000)
+    found = paired_bootstrap(a, b, seed=0)
+    assert found.low < 0.2 < found.high
+    assert found.high - found.low < 0.005
+
+
+@pytest.mark.parametrize(("a", "b"), [([], []), ([True], [True, False])])
+def test_bootstrap_refuses_what_is_not_paired(a: list[bool], b: list[bool]) -> None:
+    with pytest.raises(ValueError, match="no pairs"):
+        paired_bootstrap(a, b, seed=0)
+
+
+def plain_holm(p_values: list[float]) -> list[float]:
+    """Holm's procedure as a loop: the level at which each hypothesis is first rejected."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted = [0.0] * len(p_values)
+    for place, index in enumerate(order):
+        candidates = [(len(p_values) - j) * p_values[order[j]] for j in range(place + 1)]
+        adjusted[index] = min(1.0, max(candidates))
+    return adjusted
+
+
+P_VALUES = st.lists(st.floats(0, 1), max_size=12)
+
+
+@given(P_VALUES)
+def test_holm_agrees_with_a_plain_loop(p_values: list[float]) -> None:
+    assert holm(p_values) == pytest.approx(plain_holm(p_values))
+
+
+@given(P_VALUES)
+def test_holm_never_lowers_a_value_and_keeps_their_order(p_values: list[float]) -> None:
+    adjusted = holm(p_values)
+    assert all(p <= after <= 1 for p, after in zip(p_values, adjusted, strict=True))
+    by_p = [after for _, after in sorted(zip(p_values, adjusted, strict=True))]
+    assert by_p == sorted(by_p)
+
+
+def test_holm_of_the_textbook() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.1, math.nan])
+def test_holm_refuses_what_is_no_p_value(p: float) -> None:
+    with pytest.raises(ValueError, match="no p-value"):
+        holm([0.5, p])
+
+
+@pytest.mark.parametrize(
+    ("base", "tuned", "p", "words"),
+    [
+        (71, 93, 0.0002, "tuned is better: 0.93 against 0.71, p < 0.001"),
+        (93, 71, 0.01, "base is better: 0.71 against 0.93, p = 0.010"),
+        (71, 93, 0.05, "not distinguishable: 0.93 against 0.71, p = 0.050"),
+        (71, 93, 0.0499, "tuned is better: 0.93 against 0.71, p just below 0.05"),
+        (71, 71, 1.0, "not distinguishable: 0.71 against 0.71, p = 1.000"),
+    ],
+)
+def test_words_follow_from_the_p_value(base: int, tuned: int, p: float, words: str) -> None:
+    assert in_words(rate(base, 100), rate(tuned, 100), p) == words

@@ -68,27 +68,31 @@ def _evaluation(directory: Path, pred_sql: str) -> Path:
     wrong = {
         0: (gold[1]["gold_sql"], "wrong_columns"),
         4: (gold[2]["gold_sql"], "wrong_columns"),
-        5: (pred_sql, "invalid_sql"),
+        5: (pred_sql, "syntax"),
         sorts: (gold[sorts]["gold_sql"].replace(" ASC", " DESC", 1), "wrong_order"),
     }
     rows = []
     for index, row in enumerate(gold):
-        pred, verdict = wrong.get(index, (row["gold_sql"], "match"))
+        pred, error_class = wrong.get(index, (row["gold_sql"], None))
         texts = {key: row[key] for key in ("id", "question", "schema_sql", "gold_sql")}
-        error = 'near "<": syntax error' if verdict == "invalid_sql" else None
-        match = verdict == "match"
-        scored = {"verdict": verdict, "exec_match": match, "exact_match": match, "error": error}
+        error = 'near "<": syntax error' if error_class == "syntax" else None
+        match = error_class is None
+        verdict = "strict" if match else "error" if error else "wrong"
+        scored = {"verdict": verdict, "strict": match, "exact_match": match, "error": error}
+        scored["error_class"] = error_class
         rows.append({**texts, "pred_sql": pred, **scored})
     _write(directory / "predictions.parquet", rows)
     summary = {
         "n": 1000,
         "execution": _share(942, 1000),
+        "equivalent": _share(944, 1000),
+        "subset": _share(947, 1000),
         "exact": _share(931, 1000),
         "verdicts": {
-            "match": 942,
+            "strict": 942,
             "wrong_columns": 41,
             "wrong_order": 12,
-            "invalid_sql": 5,
+            "syntax": 5,
             "timeout": 0,
         },
         "by_num_selected": {

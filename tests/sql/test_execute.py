@@ -60,6 +60,19 @@ def test_run_holds_each_limit(database: bytes, limits: Limits, sql: str) -> None
     assert kind(run(sql, database, limits=limits)) is ErrorKind.TOO_LARGE
 
 
+@pytest.mark.parametrize("num_rows", [1, 2, 7, 500, 1_234])
+def test_run_counts_rows_and_bytes_exactly(database: bytes, num_rows: int) -> None:
+    sql = (
+        "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r WHERE x < "
+        f"{num_rows}) SELECT x, 'abc', NULL FROM r"
+    )
+    num_bytes = num_rows * (3 * 8 + 3)
+    assert len(run(sql, database, limits=Limits(max_rows=num_rows)).rows) == num_rows
+    assert len(run(sql, database, limits=Limits(max_result_bytes=num_bytes)).rows) == num_rows
+    for limits in (Limits(max_rows=num_rows - 1), Limits(max_result_bytes=num_bytes - 1)):
+        assert kind(run(sql, database, limits=limits)) is ErrorKind.TOO_LARGE
+
+
 def test_run_stops_at_the_same_step_every_time(database: bytes) -> None:
     def finishes(steps: int) -> bool:
         sql = ENDLESS + "SELECT x FROM r LIMIT 500"

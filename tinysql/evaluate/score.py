@@ -1,15 +1,14 @@
-"""Predictions scored by execution and by text, and the summary of a whole evaluation.
+"""An evaluation of a dataset's rows: which rows, what is kept of each answer, and the summary.
 
-Execution match: the same answer as the gold query on several seeded databases (see
-`tinysql.evaluate.gold`). Exact match: the same text after blanks are folded and one closing ";" is
-dropped. Before anything is scored the harness tests itself: each gold must match itself, and
-constant answers must never match one that says anything. The databases of a row depend on the seed
-and the row alone, so any split into shards gives the same verdicts.
+Execution match: the answer of the gold query, in its columns and order, on several seeded databases
+(the strict tier of tinysql/sql/compare.py). Exact match: the same text after blanks are folded and
+one closing ";" is dropped. A row's verdict depends on the seed and the row alone, so any split into
+shards gives the same.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,28 +16,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from tinysql.config import Config
 from tinysql.data.dataset import GeneralizationSplit
 from tinysql.data.files import split_files
 from tinysql.errors import InputError
-from tinysql.evaluate.gold import DatasetRow, gold_answers
+from tinysql.evaluate.items import GOLD_INVALID, ScoreConfig, Scored
+from tinysql.evaluate.scoring import score_rows
 from tinysql.evaluate.stats import rate
-from tinysql.sql.compare import Answer, Judgement, Verdict, judge
-from tinysql.sql.execute import Limits
 
-_NEVER_RIGHT = (
-    "",
-    "SELECT 1",
-    "SELECT NULL",
-    "DROP TABLE x",
-    "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT count(*) FROM r",
-)
-_SELF_CHECK_ROWS = 8
+DatasetRow = Mapping[str, Any]
+"""One row of a dataset, by column name."""
 _WRONG_PER_SHARD = 5
 _WRONG_SHOWN = 20
+_RATES = {
+    "execution": "strict", "equivalent": "equivalent", "subset": "subset", "exact": "exact_match",
+    "canonical": "canonical_match",
+}  # fmt: skip
+"""What the summary calls the fields of a verdict row."""
+_BREAKDOWNS = ("by_num_selected", "by_command_set", "by_hardness")
+_SHOWN = ("id", "question", "gold_sql", "pred_sql", "verdict", "error_class", "error")
 
 
-class EvaluationConfig(Config):
+class EvaluationConfig(ScoreConfig):
     """What is evaluated and how strictly."""
 
     split: Literal["train", "validation", "test"] | GeneralizationSplit = "test"
@@ -47,44 +45,18 @@ class EvaluationConfig(Config):
     """Rows of the split to answer, from its start; None means all."""
     max_new_tokens: int = Field(128, ge=1)
     """Most tokens of an answer, the end-of-sequence token included."""
-    num_databases: int = Field(4, ge=1)
-    """Random databases on which a prediction must agree with the gold."""
-    num_rows: int = Field(32, ge=8)
-    """Rows of each table of a random database."""
-    max_steps: int = Field(1_000_000, ge=10_000)
-    """Steps of SQLite's virtual machine after which a query counts as timed out."""
-    seed: int = 0
-    """Seed of the random databases."""
-
-    @property
-    def limits(self) -> Limits:
-        """The limits of every query, gold or predicted."""
-        return Limits(max_steps=self.max_steps)
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """One scored answer; the fields are the columns of predictions.parquet."""
-
-    id: int
-    question: str
-    schema_sql: str
-    gold_sql: str
-    pred_sql: str
-    verdict: str
-    exec_match: bool
-    exact_match: bool
-    error: str | None
 
 
 PREDICTION_SCHEMA = pa.schema(
     [
         ("id", pa.int64()),
-        *((name, pa.string()) for name in ("question", "schema_sql", "gold_sql", "pred_sql")),
-        ("verdict", pa.string()),
-        ("exec_match", pa.bool_()),
-        ("exact_match", pa.bool_()),
-        ("error", pa.string()),
+        *((n, pa.string()) for n in ("question", "schema_sql", "gold_sql", "pred_sql", "verdict")),
+        *((n, pa.bool_()) for n in (*_RATES.values(), "weak")),
+        ("precision", pa.float64()),
+        *((n, pa.string()) for n in ("error_class", "error", "hardness", "split")),
+        *((n, pa.int16()) for n in ("command_set", "num_tables", "databases")),
+        ("mutation_score", pa.float64()),
+        ("component_f1", pa.float64()),
     ]
 )
 
@@ -92,17 +64,12 @@ PREDICTION_SCHEMA = pa.schema(
 def read_rows(dataset: Path, split: str, start: int, stop: int) -> list[dict[str, Any]]:
     """Rows start to stop - 1 of a split, counted through its files in order of name.
 
-    Raises InputError when the split has no such rows, or no records of its queries.
+    Raises InputError when the split has no such rows.
     """
     rows: list[dict[str, Any]] = []
     first = 0
     for path in split_files(dataset, split):
         num_rows = pq.read_metadata(path).num_rows
-        if "order_by" not in pq.read_schema(path).names:
-            raise InputError(
-                f"split {split!r} does not tell what its queries sort by, as imported ones do not: "
-                "an answer's order cannot be judged; use a dataset that was generated here"
-            )
         low, high = max(start - first, 0), min(stop - first, num_rows)
         if low < high:
             rows += pq.read_table(path).slice(low, high - low).to_pylist()
@@ -115,125 +82,113 @@ def read_rows(dataset: Path, split: str, start: int, stop: int) -> list[dict[str
 
 
 def score(
-    rows: Sequence[DatasetRow], pred_sqls: Sequence[str], config: EvaluationConfig
-) -> list[Prediction]:
-    """The scored prediction of each row, after the harness has passed its own test.
+    rows: Sequence[DatasetRow],
+    pred_sqls: Sequence[str],
+    config: ScoreConfig,
+    *,
+    advance: Callable[[int], object] = lambda _: None,
+) -> list[Scored]:
+    """The scored prediction of each row, after the scorer has passed its own proof.
 
-    Raises:
-        RuntimeError: a gold query fails or does not match itself, or a constant answer matches.
+    Raises RuntimeError: a gold query fails, or the scorer fails its proof.
     """
-    predictions = []
-    for index, (row, pred_sql) in enumerate(zip(rows, pred_sqls, strict=True)):
-        expected = gold_answers(
-            row,
-            seed=config.seed,
-            num_databases=config.num_databases,
-            num_rows=config.num_rows,
-            limits=config.limits,
-        )
-        # Conditions that exclude each other may leave nothing, or NULL, whatever the data.
-        says_something = any(
-            cell is not None for each in expected for cells in each.gold.rows for cell in cells
-        )
-        constants = says_something and index < _SELF_CHECK_ROWS
-        _self_check(row, expected, config, constants=constants)
-        judgement = judge(pred_sql, expected, limits=config.limits)
-        predictions.append(_prediction(row, pred_sql, judgement))
-    return predictions
+    asked = [
+        {**row, "pred_sql": pred_sql} for row, pred_sql in zip(rows, pred_sqls, strict=True)
+    ]
+    found = list(score_rows(asked, config, advance=advance))
+    for each in found:
+        if each.verdict == GOLD_INVALID:
+            raise RuntimeError(f"row {each.id}: {each.error}")
+    return found
 
 
-def _self_check(
-    row: DatasetRow, expected: Sequence[Answer], config: EvaluationConfig, *, constants: bool
-) -> None:
-    gold = judge(row["gold_sql"], expected, limits=config.limits)
-    if gold.verdict is not Verdict.MATCH:
-        raise RuntimeError(f"gold query {row['gold_sql']!r} does not match itself: {gold.verdict}")
-    for constant in _NEVER_RIGHT if constants else ():
-        if judge(constant, expected, limits=config.limits).verdict is Verdict.MATCH:
-            raise RuntimeError(f"constant answer {constant!r} matches gold {row['gold_sql']!r}")
-
-
-def _prediction(row: DatasetRow, pred_sql: str, judgement: Judgement) -> Prediction:
-    return Prediction(
-        id=row["id"],
-        question=row["question"],
-        schema_sql=row["schema_sql"],
-        gold_sql=row["gold_sql"],
-        # Lone surrogates have no place in a parquet string.
-        pred_sql=pred_sql.encode(errors="replace").decode(),
-        verdict=judgement.verdict.value,
-        exec_match=judgement.verdict is Verdict.MATCH,
-        exact_match=fold(pred_sql) == fold(row["gold_sql"]),
-        error=judgement.error,
-    )
-
-
-def fold(sql: str) -> str:
-    """The text that exact match compares: single blanks, no closing ";"."""
-    return " ".join(sql.split()).removesuffix(";").rstrip()
-
-
-def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
+def write_predictions(path: Path, predictions: Sequence[Scored]) -> None:
     """Write predictions as parquet, in order; the same predictions give the same bytes."""
-    table = pa.Table.from_pylist([asdict(each) for each in predictions], PREDICTION_SCHEMA)
+    table = pa.Table.from_pylist([_prediction(each) for each in predictions], PREDICTION_SCHEMA)
     pq.write_table(table, path)
 
 
-def count(predictions: Sequence[Prediction], num_selected: Sequence[int]) -> dict[str, Any]:
+def _prediction(scored: Scored) -> dict[str, Any]:
+    row = {name: getattr(scored, name) for name in PREDICTION_SCHEMA.names if hasattr(scored, name)}
+    overall = scored.components.get("all")
+    return row | {
+        "gold_sql": scored.gold_sql[0], "component_f1": overall["f1"] if overall else None
+    }  # fmt: skip
+
+
+def count(predictions: Sequence[Scored], num_selected: Sequence[int]) -> dict[str, Any]:
     """The counts of one shard, as JSON: all that `summarize` needs.
 
     Args:
         num_selected: number of columns that each gold selects.
     """
-    groups: dict[int, list[Prediction]] = {}
-    for each, width in zip(predictions, num_selected, strict=True):
-        groups.setdefault(width, []).append(each)
-    wrong = [each for each in predictions if not each.exec_match][:_WRONG_PER_SHARD]
-    shown = ("id", "question", "gold_sql", "pred_sql", "verdict", "error")
+    wrong = [each for each in predictions if not each.strict][:_WRONG_PER_SHARD]
+    scores = [each.mutation_score for each in predictions if each.mutation_score is not None]
     return {
         **_matches(predictions),
-        "verdicts": dict(Counter(each.verdict for each in predictions)),
-        "by_num_selected": {str(width): _matches(groups[width]) for width in sorted(groups)},
-        "wrong": [{name: getattr(each, name) for name in shown} for each in wrong],
+        "weak": sum(each.weak for each in predictions),
+        "mutation_scores": [sum(scores), len(scores)],
+        "verdicts": dict(Counter(each.error_class or each.verdict for each in predictions)),
+        "by_num_selected": _grouped(predictions, num_selected),
+        "by_command_set": _grouped(predictions, [each.command_set for each in predictions]),
+        "by_hardness": _grouped(predictions, [each.hardness for each in predictions]),
+        "wrong": [{name: getattr(each, name) for name in _SHOWN} for each in wrong],
     }
 
 
-def _matches(predictions: Sequence[Prediction]) -> dict[str, int]:
-    return {
-        "n": len(predictions),
-        "execution": sum(each.exec_match for each in predictions),
-        "exact": sum(each.exact_match for each in predictions),
-    }
+def _grouped(
+    predictions: Sequence[Scored], buckets: Iterable[object]
+) -> dict[str, dict[str, int]]:
+    groups: dict[str, list[Scored]] = {}
+    for each, bucket in zip(predictions, buckets, strict=True):
+        groups.setdefault(str(bucket), []).append(each)
+    return {bucket: _matches(groups[bucket]) for bucket in sorted(groups)}
+
+
+def _matches(predictions: Sequence[Scored]) -> dict[str, int]:
+    counts = {name: sum(getattr(p, field) for p in predictions) for name, field in _RATES.items()}
+    return {"n": len(predictions), **counts}
 
 
 def summarize(shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The summary of an evaluation from the metrics of its shards, in shard order.
 
-    Rates carry 95% Wilson intervals; "verdicts" counts every verdict, also those that never came
-    up; "wrong" is a sample of wrong answers; "truncated" counts answers cut off by max_new_tokens;
-    "seconds" adds up the shards' time.
+    Rates carry 95% Wilson intervals; "verdicts" counts answers by tier, those of no tier by error
+    class; "wrong" is a sample of answers that are not strictly right; "weak" counts rows whose gold
+    says nothing; "mutation_score" is the mean over the rows; "truncated" counts answers cut off by
+    max_new_tokens.
     """
     if not shards:
         raise ValueError("no shards to summarize: expected the metrics of at least one")
-    widths = sorted({width for shard in shards for width in shard["by_num_selected"]}, key=int)
+    verdicts: Counter[str] = Counter()
+    for shard in shards:
+        verdicts.update(shard["verdicts"])
+    scores = [score for shard in shards for score in [shard["mutation_scores"]]]
+    num_scores = sum(n for _, n in scores)
     return {
         **_rates(shards),
-        "verdicts": {
-            verdict.value: sum(shard["verdicts"].get(verdict.value, 0) for shard in shards)
-            for verdict in Verdict
-        },
-        "by_num_selected": {
-            width: _rates(
-                [s["by_num_selected"][width] for s in shards if width in s["by_num_selected"]]
-            )
-            for width in widths
-        },
+        "verdicts": dict(sorted(verdicts.items(), key=lambda item: (-item[1], item[0]))),
+        **{name: _rates_by_bucket([shard[name] for shard in shards]) for name in _BREAKDOWNS},
         "wrong": [each for shard in shards for each in shard["wrong"]][:_WRONG_SHOWN],
+        "weak": sum(shard["weak"] for shard in shards),
+        "mutation_score": sum(total for total, _ in scores) / num_scores if num_scores else None,
         "truncated": sum(shard["truncated"] for shard in shards),
     }
 
 
+def _rates_by_bucket(shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    buckets = sorted({bucket for shard in shards for bucket in shard}, key=_by_size)
+    return {
+        bucket: _rates([shard[bucket] for shard in shards if bucket in shard])
+        for bucket in buckets
+    }
+
+
+def _by_size(bucket: str) -> tuple[int, int, str]:
+    return (0, int(bucket), "") if bucket.isdecimal() else (1, 0, bucket)
+
+
 def _rates(counts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     n = sum(each["n"] for each in counts)
-    rates = {name: rate(sum(each[name] for each in counts), n) for name in ("execution", "exact")}
+    rates = {name: rate(sum(each[name] for each in counts), n) for name in _RATES}
     return {"n": n} | {name: asdict(value) for name, value in rates.items()}

@@ -20,6 +20,7 @@ from tinysql.report.marking import Segment, clip, diff
 from tinysql.report.svg import number, percent
 
 WRONG_ANSWERS = 40
+_RIGHT = ("strict", "equivalent", "subset")
 CURVE_POINTS = 120
 
 
@@ -107,7 +108,7 @@ def thin(
 
 
 def scores_view(directory: Path) -> ScoresView:
-    """Execution and exact-match accuracy with their intervals, verdicts, and score by size."""
+    """Accuracies with their intervals, verdicts, and score by size."""
     summary = read_json(directory / "summary.json")
     execution = _interval("Execution accuracy", summary["execution"])
     exact = _interval("Exact match", summary["exact"])
@@ -115,7 +116,15 @@ def scores_view(directory: Path) -> ScoresView:
     return ScoresView(
         execution=execution,
         exact=exact,
-        chart=interval_chart([execution, exact], label="Scores with 95% Wilson intervals"),
+        chart=interval_chart(
+            [
+                execution,
+                _interval("... in any column order", summary["equivalent"]),
+                _interval("... among more columns", summary["subset"]),
+                exact,
+            ],
+            label="Scores with 95% Wilson intervals",
+        ),
         verdicts_chart=_verdicts_chart(summary["verdicts"], summary["n"]),
         by_columns_chart=interval_chart(
             [
@@ -136,7 +145,7 @@ def _interval(label: str, score: Mapping[str, Any]) -> Interval:
 def _verdicts_chart(verdicts: Mapping[str, int], n: int) -> str:
     ranked = sorted(((v, c) for v, c in verdicts.items() if c), key=lambda item: -item[1])
     bars = [
-        Bar(verdict.replace("_", " "), count, "blue" if verdict == "match" else "orange")
+        Bar(verdict.replace("_", " "), count, "blue" if verdict in _RIGHT else "orange")
         for verdict, count in ranked
     ]
     return bar_chart(
@@ -149,7 +158,7 @@ def _verdicts_chart(verdicts: Mapping[str, int], n: int) -> str:
 def wrong_answers(directory: Path) -> tuple[int, tuple[WrongAnswer, ...]]:
     """How many predictions failed, and the earliest WRONG_ANSWERS of them."""
     table = pq.read_table(sorted(directory.glob("predictions*.parquet")))
-    failed = table.filter(pc.invert(pc.fill_null(table["exec_match"], False)))
+    failed = table.filter(pc.invert(pc.fill_null(table["strict"], False)))
     shown = failed.sort_by("id").slice(0, WRONG_ANSWERS).to_pylist()
     return failed.num_rows, tuple(_wrong(row) for row in shown)
 
@@ -161,6 +170,6 @@ def _wrong(row: Mapping[str, Any]) -> WrongAnswer:
         schema_sql=clip(row["schema_sql"]),
         gold_sql=gold,
         pred_sql=pred,
-        verdict=row["verdict"].replace("_", " "),
+        verdict=(row["error_class"] or row["verdict"]).replace("_", " "),
         error=clip(row["error"] or "", limit=200),
     )

@@ -1,11 +1,11 @@
 """Whether a predicted query answers as the gold query does, on several databases.
 
-A match needs the gold's columns, in the gold's order (names do not count), the same bag of rows,
-and, when the gold sorts, a sequence that the gold's ORDER BY allows: rows with equal sort keys may
-stand in any order, and where a LIMIT cuts through such rows, any of them may be kept. Keys that the
-gold does not select are found by running the gold with its keys appended as hidden columns, and
-what a LIMIT cuts off by running it without. Integers compare exactly, floats with a tolerance of
-1e-9 relative and absolute, NULL equals only NULL, and '1' is not 1.
+Three tiers, each of which contains the one before it: STRICT, the gold's columns in its order;
+EQUIVALENT, its columns in any order; SUBSET, its columns among others. Names never count. Which
+predicted column stands for which gold column is one choice for all databases. The rows must be the
+same bag, in an order that the gold's ORDER BY allows, after the cut that its LIMIT allows. Integers
+compare exactly, floats with a tolerance of 1e-9 relative and absolute, NULL equals only NULL, and
+'1' is not 1.
 
 Rows that are equal only within the tolerance are paired greedily: values of one column that are
 different and yet closer than the tolerance could be paired wrongly.
@@ -13,41 +13,56 @@ different and yet closer than the tolerance could be paired wrongly.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from itertools import accumulate, groupby
+from enum import IntEnum, StrEnum
+from itertools import chain, groupby
 
-from tinysql.sql.execute import DEFAULT_LIMITS, Cell, ErrorKind, Limits, Result, Row, run
+from tinysql.sql.execute import Cell, Result, Row, run
 
 _TOLERANCE = 1e-9
+_MAX_TRIES = 10_000
+"""Partial choices of columns; only hostile answers of many nearly equal columns need more."""
+
+Run = Callable[[str, bytes], Result]
+"""Runs a query on a copy of a snapshot."""
+
+Columns = tuple[int, ...]
+"""For each gold column the position of the predicted one that stands for it."""
 
 
 class Verdict(StrEnum):
-    """The outcome of one prediction; only `match` is right."""
+    """The outcome of one prediction."""
 
-    MATCH = "match"
-    """The gold's columns and rows, in an order that the gold allows, on every database."""
-    WRONG_ORDER = "wrong_order"
-    """The right rows, but in an order that the gold's ORDER BY does not allow."""
-    WRONG_COLUMNS = "wrong_columns"
-    """Another number of columns, or as many rows with other values in some column's place."""
-    WRONG_ROWS = "wrong_rows"
+    STRICT = "strict"
+    """The gold's columns in its order."""
+    EQUIVALENT = "equivalent"
+    """The gold's columns in another order."""
+    SUBSET = "subset"
+    """The gold's columns and more."""
+    WRONG = "wrong"
+    """Other rows or another order, on some database."""
+    ERROR = "error"
+    """The prediction does not run."""
+
+
+class Reason(StrEnum):
+    """What is seen to be wrong in the answer of a prediction that ran."""
+
+    ORDER = "wrong_order"
+    """The right rows in an order that the gold's ORDER BY does not allow."""
+    COLUMNS = "wrong_columns"
+    """Fewer columns, or a gold column whose values are in no predicted one."""
+    ROWS = "wrong_rows"
     """Another number of rows, or the right columns with their values put together wrongly."""
-    UNKNOWN_TABLE = "unknown_table"
-    """Names a table that does not exist."""
-    UNKNOWN_COLUMN = "unknown_column"
-    """Names a column that does not exist."""
-    INVALID_SQL = "invalid_sql"
-    """SQLite cannot parse or run it."""
-    FORBIDDEN = "forbidden"
-    """More than one statement, or not a pure, repeatable read."""
-    TIMEOUT = "timeout"
-    """Over its budget of steps."""
-    TOO_LARGE = "too_large"
-    """Over a limit on size or memory."""
-    NO_SQL = "no_sql"
-    """Nothing that answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """Neighboring gold rows that may stand in any order; or any as many rows of `choice`."""
+
+    rows: Sequence[Row]
+    choice: Sequence[Row] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,153 +71,162 @@ class Answer:
 
     database: bytes
     gold: Result
-    keys: Sequence[Row] | None
-    """The sort key of each row of the gold; None when the gold neither sorts nor has a LIMIT."""
-    cut: Sequence[Row] = ()
-    """The rows that tie with the gold's last one, itself included, where a LIMIT cuts some off."""
+    groups: Sequence[Ties]
+    """The gold's rows in runs of equal sort keys; one run where any order is right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict, with SQLite's words when the prediction did not run."""
+    """A verdict, and why it is none of the three tiers."""
 
     verdict: Verdict
+    reason: str | None = None
+    """A Reason; of a prediction that does not run its ErrorKind."""
     error: str | None = None
+    """The engine's words about a prediction that does not run."""
+    precision: float = 1.0
+    """Gold columns among the predicted ones; below 1 in the SUBSET tier only."""
 
 
-def answer(
-    gold_sql: str,
-    order_by: Sequence[str | int],
-    database: bytes,
-    *,
-    limit: int = 0,
-    limits: Limits = DEFAULT_LIMITS,
-) -> Answer:
-    """The gold's answer on one database, with the key of each row when it sorts.
+class Fit(IntEnum):
+    """How far an answer agrees with the gold's."""
 
-    Args:
-        gold_sql: a query; if a key is an expression, the first " FROM " ends its SELECT list.
-        order_by: the keys of its top-level ORDER BY, each a position in the answer, from 0, or an
-            expression; empty when it has none.
-        limit: the number at the end of the query, after LIMIT; 0 when it has none.
-
-    Raises:
-        RuntimeError: the gold does not run; that is a broken dataset, never a score.
-    """
-    hidden = [key for key in order_by if isinstance(key, str)]
-    result = run(_with_keys(_unlimited(gold_sql, limit), hidden), database, limits=limits)
-    if result.error is not None:
-        raise RuntimeError(f"gold query {gold_sql!r} fails: {result.error.message}")
-    width = len(result.columns) - len(hidden)
-    places = _places(order_by, width)
-    rows = [row[:width] for row in result.rows]
-    keys = [tuple(row[place] for place in places) for row in result.rows]
-    kept = limit or len(rows)
-    gold = Result(result.columns[:width], rows[:kept])
-    if len(rows) <= kept:
-        return Answer(database, gold, keys if order_by else None)
-    cut = [row for row, key in zip(rows, keys, strict=True) if key == keys[kept - 1]]
-    return Answer(database, gold, keys[:kept], cut)
+    NONE = 0
+    ROWS = 1
+    ORDER = 2
 
 
-def _unlimited(gold_sql: str, limit: int) -> str:
-    if not limit:
-        return gold_sql
-    ending = f" LIMIT {limit}"
-    if not gold_sql.endswith(ending):
-        raise RuntimeError(f"gold query {gold_sql!r} does not end with {ending!r}")
-    return gold_sql.removesuffix(ending)
+def ties(
+    rows: Sequence[Row], keys: Sequence[Row], offset: int, limit: int | None
+) -> list[Ties]:
+    """The rows that OFFSET and LIMIT keep, in runs of equal keys; a cut run has a choice."""
+    stop = len(rows) if limit is None else min(len(rows), offset + limit)
+    found, start = [], 0
+    for _, run_of_keys in groupby(keys):
+        end = start + len(list(run_of_keys))
+        low, high = max(start, offset), min(end, stop)
+        if low < high:
+            choice = rows[start:end] if high - low < end - start else ()
+            found.append(Ties(rows[low:high], choice))
+        start = end
+    return found
 
 
-def _with_keys(gold_sql: str, hidden: Sequence[str]) -> str:
-    if not hidden:
-        return gold_sql
-    head, separator, tail = gold_sql.partition(" FROM ")
-    if not separator:
-        raise RuntimeError(f"gold query {gold_sql!r} sorts but has no ' FROM '")
-    return f"{head}, {', '.join(hidden)}{separator}{tail}"
-
-
-def _places(order_by: Sequence[str | int], width: int) -> list[int]:
-    """Where each key stands in a row whose hidden keys follow its first `width` cells."""
-    hidden = iter(range(width, width + len(order_by)))
-    return [next(hidden) if isinstance(key, str) else key for key in order_by]
-
-
-def judge(
-    pred_sql: str, answers: Sequence[Answer], *, limits: Limits = DEFAULT_LIMITS
-) -> Judgement:
-    """The verdict over all databases: the first one that finds wrong rows decides.
-
-    A wrong order counts only if the rows are right everywhere.
-    """
-    worst = Verdict.MATCH
+def judge(pred_sql: str, answers: Sequence[Answer], run: Run = run) -> Judgement:
+    """The verdict over all databases; the first one on which no tier is left decides."""
+    results: list[Result] = []
+    in_place = Fit.ORDER
     for each in answers:
-        pred = run(pred_sql, each.database, limits=limits)
+        pred = run(pred_sql, each.database)
         if pred.error is not None:
-            return Judgement(_verdict_of(pred.error.kind), pred.error.message)
-        verdict = compare(each.gold, pred, keys=each.keys, cut=each.cut)
-        if verdict not in (Verdict.MATCH, Verdict.WRONG_ORDER):
-            return Judgement(verdict)
-        worst = verdict if worst is Verdict.MATCH else worst
-    return Judgement(worst)
+            return Judgement(Verdict.ERROR, pred.error.kind.value, pred.error.message)
+        if len(pred.columns) < len(each.gold.columns):
+            return Judgement(Verdict.WRONG, Reason.COLUMNS)
+        if len(pred.rows) != len(each.gold.rows):
+            return Judgement(Verdict.WRONG, Reason.ROWS)
+        results.append(pred)
+        if len(pred.columns) > len(each.gold.columns):
+            in_place = Fit.NONE
+        if in_place:
+            in_place = min(in_place, fit(each, pred.rows))
+        if not in_place and not all(_candidates(answers, results)):
+            return Judgement(Verdict.WRONG, Reason.COLUMNS)
+    if in_place:
+        return _judgement(in_place, Verdict.STRICT)
+    found, columns = _assign(answers, results)
+    if not found:
+        return Judgement(Verdict.WRONG, Reason.ROWS)
+    width = len(results[0].columns)
+    verdict = Verdict.EQUIVALENT if len(columns) == width else Verdict.SUBSET
+    return _judgement(found, verdict, len(columns) / width)
 
 
-def _verdict_of(kind: ErrorKind) -> Verdict:
-    if kind in (ErrorKind.SYNTAX, ErrorKind.OTHER):
-        return Verdict.INVALID_SQL
-    return Verdict(kind.value)
+def _judgement(found: Fit, verdict: Verdict, precision: float = 1.0) -> Judgement:
+    if found is Fit.ROWS:
+        return Judgement(Verdict.WRONG, Reason.ORDER)
+    return Judgement(verdict, precision=precision)
 
 
-def compare(
-    gold: Result, pred: Result, *, keys: Sequence[Row] | None, cut: Sequence[Row] = ()
-) -> Verdict:
-    """Compare two results of queries that ran.
+def fit(
+    gold: Answer, pred: Sequence[Row], columns: Columns | None = None, among: Columns | None = None
+) -> Fit:
+    """How far predicted rows agree with the gold's, in all columns or in some.
 
     Args:
-        keys: the sort key of each gold row, or None when any order is right.
-        cut: the rows among which the last run of equal keys is a choice, if it is one.
+        columns: the predicted columns to look at, None for all.
+        among: the gold columns that they stand for, None for as many from the first on.
     """
-    if len(gold.columns) != len(pred.columns):
-        return Verdict.WRONG_COLUMNS
-    if len(gold.rows) != len(pred.rows):
-        return Verdict.WRONG_ROWS
-    groups = _groups(gold.rows, keys, cut)
+    if columns is None and pred == gold.gold.rows:
+        return Fit.ORDER
+    groups = gold.groups
+    if columns is not None:
+        pred = _project(pred, columns)
+        places = tuple(range(len(columns))) if among is None else among
+        groups = [Ties(_project(g.rows, places), _project(g.choice, places)) for g in groups]
     certain = [row for group in groups for row in group.rows if not group.choice]
     allowed = [row for group in groups for row in (group.choice or group.rows)]
-    if not (within(certain, pred.rows) and within(pred.rows, allowed)):
-        return Verdict.WRONG_ROWS if _same_columns(gold, pred) else Verdict.WRONG_COLUMNS
+    if not (within(certain, pred) and within(pred, allowed)):
+        return Fit.NONE
     start = 0
     for group in groups:
         stop = start + len(group.rows)
-        if not within(pred.rows[start:stop], group.choice or group.rows):
-            return Verdict.WRONG_ORDER
+        if not within(pred[start:stop], group.choice or group.rows):
+            return Fit.ROWS
         start = stop
-    return Verdict.MATCH
+    return Fit.ORDER
 
 
-@dataclass(frozen=True, slots=True)
-class _Ties:
-    """Neighboring gold rows in any order, or any as many rows of `choice`."""
-
-    rows: Sequence[Row]
-    choice: Sequence[Row] = ()
+def _project(rows: Sequence[Row], columns: Columns) -> list[Row]:
+    return [tuple([row[column] for column in columns]) for row in rows]
 
 
-def _groups(rows: Sequence[Row], keys: Sequence[Row] | None, cut: Sequence[Row]) -> list[_Ties]:
-    """The rows in runs of equal keys."""
-    lengths = [len(rows)] if keys is None else [len(list(ties)) for _, ties in groupby(keys)]
-    stops = list(accumulate(lengths))
-    groups = [_Ties(rows[stop - n : stop]) for n, stop in zip(lengths, stops, strict=True)]
-    return [*groups[:-1], _Ties(groups[-1].rows, cut)] if cut else groups
+def _candidates(answers: Sequence[Answer], results: Sequence[Result]) -> list[list[int]]:
+    """For each gold column the predicted ones with the same values on every database so far."""
+    width = len(answers[0].gold.columns)
+    return [
+        [
+            column
+            for column in _nearest(place, len(results[0].columns))
+            if all(
+                fit(answer, result.rows, (column,), (place,))
+                for answer, result in zip(answers, results, strict=False)
+            )
+        ]
+        for place in range(width)
+    ]
 
 
-def _same_columns(gold: Result, pred: Result) -> bool:
-    """Whether each column, taken alone, holds the same bag of values."""
-    return all(
-        same_bag([(row[i],) for row in gold.rows], [(row[i],) for row in pred.rows])
-        for i in range(len(gold.columns))
-    )
+def _nearest(place: int, width: int) -> Iterator[int]:
+    """All columns, that of the same position first."""
+    return chain([place], (column for column in range(width) if column != place))
+
+
+def _assign(answers: Sequence[Answer], results: Sequence[Result]) -> tuple[Fit, Columns]:
+    """The columns that agree best over all databases, by depth-first search."""
+    candidates = _candidates(answers, results)
+    best: tuple[Fit, Columns] = (Fit.NONE, ())
+    tries = 0
+    waiting: list[Columns] = [()]
+    while waiting and tries < _MAX_TRIES:
+        columns = waiting.pop()
+        tries += 1
+        found = min(
+            (
+                fit(answer, result.rows, columns)
+                for answer, result in zip(answers, results, strict=True)
+            ),
+            default=Fit.ORDER,
+        )
+        if found <= best[0]:
+            continue
+        if len(columns) < len(candidates):
+            further = candidates[len(columns)]
+            waiting += [(*columns, column) for column in reversed(further) if column not in columns]
+        else:
+            best = (found, columns)
+        if best[0] is Fit.ORDER:
+            break
+    return best
 
 
 def same_bag(left: Sequence[Row], right: Sequence[Row]) -> bool:

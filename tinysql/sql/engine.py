@@ -5,14 +5,17 @@ size. Cells come back as SQLite has them, so that answers can be compared: truth
 dates are ISO text, decimals are int or float. The engines themselves are in engines.py.
 """
 
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
-from tinysql.sql.execute import DEFAULT_LIMITS, Cell, Row
+from tinysql.sql.catalog import Column, parents_first, read_tables
+from tinysql.sql.execute import DEFAULT_LIMITS, Cell, ErrorKind, QueryError, Result, Row
 
 Tables = Mapping[str, Sequence[Row]]
 """Rows to insert by table name, as SQL writes the name; parents before children."""
@@ -26,11 +29,14 @@ MAX_SECONDS = DEFAULT_LIMITS.max_seconds
 class EngineError(Exception):
     """An engine refuses the schema, the rows or the query; `part` says which of the three."""
 
-    def __init__(self, engine: str, part: str, message: str) -> None:
-        super().__init__(engine, part, message)  # its args, so that it can be pickled
+    def __init__(
+        self, engine: str, part: str, message: str, kind: ErrorKind = ErrorKind.OTHER
+    ) -> None:
+        super().__init__(engine, part, message, kind)  # its args, so that it can be pickled
         self.engine = engine
         self.part = part
         self.message = message
+        self.kind = kind
 
     def __str__(self) -> str:
         return f"{self.engine} refuses the {self.part}: {self.message}"
@@ -50,6 +56,28 @@ class Engine(ABC):
             EngineError: the engine refuses the schema, the rows or the query.
             Exception: whatever the driver raises when the engine itself is broken.
         """
+        return self._answer(schema_sql, tables, sql)[1]
+
+    def run(self, sql: str, database: bytes) -> Result:
+        """The result of an untrusted query on a copy of a SQLite snapshot; its errors are data.
+
+        Raises:
+            EngineError: the engine refuses the snapshot's schema or rows.
+        """
+        if not sql.strip():
+            return Result((), (), QueryError(ErrorKind.NO_SQL, "empty"))
+        schema_sql, tables = contents(database)
+        try:
+            columns, rows = self._answer(schema_sql, tables, sql)
+        except EngineError as error:
+            if error.part != "query":
+                raise
+            return Result((), (), QueryError(error.kind, error.message))
+        return Result(columns, rows)
+
+    def _answer(
+        self, schema_sql: str, tables: Tables, sql: str
+    ) -> tuple[tuple[str, ...], list[Row]]:
         part = "schema"
         with self._namespace():
             try:
@@ -58,14 +86,16 @@ class Engine(ABC):
                 self._execute(insert_sql(tables))
                 part = "query"
                 sql.encode()
-                rows = self._query(sql)
+                columns, rows = self._query(sql)
             except (self.errors, UnicodeError) as error:
                 if self._is_broken(error):
                     raise
-                raise EngineError(self.name, part, str(error).split("\n")[0]) from error
+                message = str(error).split("\n")[0]
+                raise EngineError(self.name, part, message, self._kind(error)) from error
         if len(rows) > MAX_ROWS:
-            raise EngineError(self.name, part, f"result over {MAX_ROWS} rows")
-        return [tuple([_cell(value) for value in row]) for row in rows]
+            message = f"result over {MAX_ROWS} rows"
+            raise EngineError(self.name, part, message, ErrorKind.TOO_LARGE)
+        return tuple(columns), [tuple([_cell(value) for value in row]) for row in rows]
 
     @abstractmethod
     def _namespace(self) -> AbstractContextManager[None]:
@@ -76,12 +106,43 @@ class Engine(ABC):
         """Run statements that have no answer."""
 
     @abstractmethod
-    def _query(self, sql: str) -> Sequence[tuple[Any, ...]]:
-        """The rows of one SELECT, one more than the limit at most."""
+    def _query(self, sql: str) -> tuple[Sequence[str], Sequence[tuple[Any, ...]]]:
+        """The columns and rows of one SELECT, one row more than the limit at most."""
+
+    @abstractmethod
+    def _kind(self, error: Exception) -> ErrorKind:
+        """What kind of error of the SQL it is."""
 
     @abstractmethod
     def _is_broken(self, error: Exception) -> bool:
         """Whether the error is the engine's own rather than the SQL's."""
+
+
+@lru_cache(32)
+def contents(database: bytes) -> tuple[str, Tables]:
+    """The CREATE TABLE statements of a SQLite snapshot and its rows, parents before children.
+
+    Truth values, which SQLite keeps as 0 and 1, become such where the column is declared so.
+    """
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.deserialize(database)
+        tables = parents_first(read_tables(connection))
+        created = dict(
+            connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'table'")
+        )
+        rows = {}
+        for table in tables:
+            name = '"' + table.name.replace('"', '""') + '"'
+            found = connection.execute(f"SELECT * FROM {name}").fetchall()
+            rows[table.name] = [_typed(table.columns, row) for row in found]
+    return "; ".join(created[table.name] for table in tables), rows
+
+
+def _typed(columns: Sequence[Column], row: Row) -> Row:
+    return tuple(
+        bool(cell) if cell is not None and "BOOL" in column.declared.upper() else cell
+        for column, cell in zip(columns, row, strict=True)
+    )
 
 
 def insert_sql(tables: Tables) -> str:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinysql.errors import InputError
 from tinysql.sql.engine import MAX_ROWS, MAX_SECONDS, Engine, EngineError
-from tinysql.sql.execute import run
+from tinysql.sql.execute import ErrorKind, run
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,6 +30,23 @@ if TYPE_CHECKING:
 
 ENGINES = ("sqlite", "duckdb", "postgresql")
 _ANSWERS_PER_CONNECTION = 200
+_DUCKDB_KINDS = {
+    "ParserException": ErrorKind.SYNTAX,
+    "InterruptException": ErrorKind.TIMEOUT,
+    "OutOfMemoryException": ErrorKind.TOO_LARGE,
+    "PermissionException": ErrorKind.FORBIDDEN,
+}
+"""By the name of the driver's exception."""
+_SQLSTATES = {
+    "42601": ErrorKind.SYNTAX,
+    "42P01": ErrorKind.UNKNOWN_TABLE,
+    "42703": ErrorKind.UNKNOWN_COLUMN,
+    "57014": ErrorKind.TIMEOUT,
+    "53200": ErrorKind.TOO_LARGE,
+    "42501": ErrorKind.FORBIDDEN,
+    "25006": ErrorKind.FORBIDDEN,
+}
+"""By PostgreSQL's error code (postgresql.org/docs/15/errcodes-appendix.html)."""
 
 
 @contextmanager
@@ -69,11 +86,14 @@ class _Sqlite(Engine):
     def _execute(self, script: str) -> None:
         self._connection.executescript(script)
 
-    def _query(self, sql: str) -> Sequence[tuple[Any, ...]]:
+    def _query(self, sql: str) -> tuple[Sequence[str], Sequence[tuple[Any, ...]]]:
         result = run(sql, self._connection.serialize())
         if result.error is not None:
-            raise EngineError(self.name, "query", result.error.message)
-        return result.rows
+            raise EngineError(self.name, "query", result.error.message, result.error.kind)
+        return result.columns, result.rows
+
+    def _kind(self, error: Exception) -> ErrorKind:  # noqa: ARG002
+        return ErrorKind.OTHER
 
     def _is_broken(self, error: Exception) -> bool:  # noqa: ARG002
         return False
@@ -121,16 +141,28 @@ class _Duckdb(_Session):
     def _execute(self, script: str) -> None:
         self._connection.execute(script)
 
-    def _query(self, sql: str) -> Sequence[tuple[Any, ...]]:
+    def _query(self, sql: str) -> tuple[Sequence[str], Sequence[tuple[Any, ...]]]:
         statements = self._connection.extract_statements(sql)
         if [statement.type for statement in statements] != [self._select]:
-            raise EngineError(self.name, "query", "not one SELECT")
+            raise EngineError(self.name, "query", "not one SELECT", ErrorKind.FORBIDDEN)
         alarm = Timer(MAX_SECONDS, self._connection.interrupt)
         alarm.start()
         try:
-            return self._connection.execute(statements[0]).fetchmany(MAX_ROWS + 1)
+            cursor = self._connection.execute(statements[0])
+            rows = cursor.fetchmany(MAX_ROWS + 1)
+            return [column[0] for column in cursor.description], rows
         finally:
             alarm.cancel()
+
+    def _kind(self, error: Exception) -> ErrorKind:
+        if isinstance(error, UnicodeError):
+            return ErrorKind.SYNTAX
+        words, message = type(error).__name__, str(error)
+        if words == "BinderException" and "column" in message and "not found" in message:
+            return ErrorKind.UNKNOWN_COLUMN
+        if words == "CatalogException" and message.startswith("Catalog Error: Table"):
+            return ErrorKind.UNKNOWN_TABLE
+        return _DUCKDB_KINDS.get(words, ErrorKind.OTHER)
 
     def _is_broken(self, error: Exception) -> bool:
         return isinstance(error, self._own_errors)
@@ -159,12 +191,17 @@ class _Postgresql(_Session):
     def _execute(self, script: str) -> None:
         self._connection.execute(script.encode())
 
-    def _query(self, sql: str) -> Sequence[tuple[Any, ...]]:
+    def _query(self, sql: str) -> tuple[Sequence[str], Sequence[tuple[Any, ...]]]:
         # The binary format sends one statement only.
         with self._connection.cursor(binary=True) as cursor:
+            # Not even a function in the query may write.
+            cursor.execute(b"SET TRANSACTION READ ONLY")
             cursor.execute(b"DECLARE answer CURSOR FOR " + sql.encode())
             cursor.execute(b"FETCH %d FROM answer" % (MAX_ROWS + 1))
-            return cursor.fetchall()
+            return [column.name for column in cursor.description or ()], cursor.fetchall()
+
+    def _kind(self, error: Exception) -> ErrorKind:
+        return _SQLSTATES.get(getattr(error, "sqlstate", None) or "", ErrorKind.OTHER)
 
     def _is_broken(self, error: Exception) -> bool:  # noqa: ARG002
         return self._connection.broken

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 Cell = int | float | str | bytes | None
 Row = tuple[Cell, ...]
@@ -109,6 +110,8 @@ DEFAULT_LIMITS = Limits()
 class _Guard:
     """The authorizer and progress handler of one query, and why they stopped it."""
 
+    __slots__ = ("deadline", "denied", "ticks")
+
     def __init__(self, limits: Limits) -> None:
         self.ticks = limits.max_steps // _STEPS_PER_TICK
         self.deadline = time.monotonic() + limits.max_seconds
@@ -125,9 +128,12 @@ class _Guard:
             self.ticks = -1
         return self.ticks < 0
 
-    def authorize(self, action: int, first: str | None, second: str | None, *_: object) -> int:
+    def authorize(
+        self, action: int, first: str | None, second: str | None, _schema: object, _via: object
+    ) -> int:
         # Nested CTEs can grow exponentially while SQLite still compiles, before any step runs.
-        if self.tick():
+        self.ticks -= 1
+        if self.ticks < 0:
             return sqlite3.SQLITE_DENY
         if action in _ALLOWED_ACTIONS:
             return sqlite3.SQLITE_OK
@@ -192,10 +198,8 @@ def _unusable(sql: str, limits: Limits) -> QueryError | None:
 
 
 def _install(connection: sqlite3.Connection, limits: Limits) -> _Guard:
-    connection.executescript(
-        f"PRAGMA hard_heap_limit={limits.max_heap_bytes};"
-        "PRAGMA temp_store=MEMORY; PRAGMA query_only=ON"
-    )
+    _limit_heap(limits.max_heap_bytes)
+    connection.executescript("PRAGMA temp_store=MEMORY; PRAGMA query_only=ON")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limits.max_cell_bytes)
     connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, limits.max_sql_bytes)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
@@ -206,21 +210,34 @@ def _install(connection: sqlite3.Connection, limits: Limits) -> _Guard:
     return guard
 
 
+@cache
+def _limit_heap(max_bytes: int) -> None:
+    """Lower the limit of this process; SQLite never raises it again."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(f"PRAGMA hard_heap_limit={max_bytes}")
+
+
 def _fetch(cursor: sqlite3.Cursor, limits: Limits) -> Result:
     if cursor.description is None:
         return Result((), (), QueryError(ErrorKind.NO_SQL, "no answer"))
-    columns = tuple(column[0] for column in cursor.description)
-    rows: list[Row] = []
-    room = limits.max_result_bytes
-    for row in cursor:
+    columns = tuple([column[0] for column in cursor.description])
+    widest_row = len(columns) * (limits.max_cell_bytes + 8)
+    num_safe = max(1, min(limits.max_rows, limits.max_result_bytes // widest_row))
+    rows: list[Row] = cursor.fetchmany(num_safe)
+    if len(rows) < num_safe:
+        return Result(columns, rows)
+    room = limits.max_result_bytes - sum(map(_size, rows))
+    while room >= 0 and len(rows) <= limits.max_rows:
+        row = cursor.fetchone()
+        if row is None:
+            return Result(columns, rows)
         rows.append(row)
-        room -= 8 * len(row)
-        room -= sum(len(cell) for cell in row if isinstance(cell, str | bytes))
-        if room < 0 or len(rows) > limits.max_rows:
-            return _too_large(
-                f"result over {limits.max_rows} rows or {limits.max_result_bytes} bytes"
-            )
-    return Result(columns, rows)
+        room -= _size(row)
+    return _too_large(f"result over {limits.max_rows} rows or {limits.max_result_bytes} bytes")
+
+
+def _size(row: Row) -> int:
+    return 8 * len(row) + sum([len(cell) for cell in row if isinstance(cell, str | bytes)])
 
 
 def _too_large(message: str) -> Result:

@@ -28,8 +28,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tinysql.errors import InputError
-from tinysql.sql.catalog import Column, Reference, Table, parents_first, read_tables
+from tinysql.sql.catalog import Column, Reference, Table, parents_first
 from tinysql.sql.execute import Cell
+from tinysql.sql.snapshot import prepare
 
 Draw = Callable[[random.Random], Cell]
 Hints = Mapping[str, Mapping[str, Sequence[Cell]]]
@@ -56,7 +57,13 @@ class Pool(NamedTuple):
 
 
 def fill(
-    schema_sql: str, *, seed: str | int, num_rows: int = 32, hints: Hints = MappingProxyType({})
+    schema_sql: str,
+    *,
+    seed: str | int,
+    num_rows: int = 32,
+    hints: Hints = MappingProxyType({}),
+    sorted_by: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    thin: bool = False,
 ) -> bytes:
     """A snapshot of a database with this schema and random rows in every table.
 
@@ -65,28 +72,23 @@ def fill(
         seed: the same schema, seed, hints and number of rows give the same bytes.
         num_rows: rows to insert into each table; rows that break a constraint are left out.
         hints: values that some rows shall have.
+        sorted_by: by table, columns that a query sorts by, in order; some rows tie on the first of
+            them, however many, and on nothing else.
+        thin: tables have two rows at most, some of them none.
 
     Raises:
         InputError: SQLite refuses the schema, or a table takes none of the rows.
     """
     rng = random.Random(seed)
+    empty, tables = prepare(schema_sql)
     with closing(sqlite3.connect(":memory:")) as connection:
-        # Nothing in a schema may reach a file: ATTACH and VACUUM INTO need an attachment.
-        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-        try:
-            connection.executescript(schema_sql)
-        except sqlite3.Error as error:
-            raise InputError(
-                f"schema {schema_sql!r} fails in SQLite: {error}; give CREATE TABLE statements"
-            ) from error
-        tables = read_tables(connection)
-        if not tables:
-            raise InputError(
-                f"schema {schema_sql!r} creates no table; give CREATE TABLE statements"
-            )
+        connection.deserialize(empty)
         filled: dict[Reference, Keys] = {}
         for table in parents_first(tables):
-            _fill_table(connection, table, hints.get(table.name, {}), filled, rng, num_rows)
+            size = rng.randrange(3) if thin else num_rows
+            if size:
+                keys = sorted_by.get(table.name, ())
+                _fill_table(connection, table, hints.get(table.name, {}), keys, filled, rng, size)
         connection.commit()
         return connection.serialize()
 
@@ -95,6 +97,7 @@ def _fill_table(
     connection: sqlite3.Connection,
     table: Table,
     hints: Mapping[str, Sequence[Cell]],
+    sorted_by: Sequence[str],
     filled: dict[Reference, Keys],
     rng: random.Random,
     num_rows: int,
@@ -103,7 +106,8 @@ def _fill_table(
     pools = [
         _pool(column, hints.get(column.name, ()), filled, rng, num_rows) for column in table.columns
     ]
-    rows = draw_rows(pools, rng, num_rows)
+    names = [column.name for column in table.columns]
+    rows = draw_rows(pools, rng, num_rows, [names.index(name) for name in sorted_by])
     for place, column in enumerate(table.columns):
         if column.is_key:
             keys = _distinct_keys(column, pools[place], rng, num_rows)
@@ -156,7 +160,9 @@ def _hinted(num_rows: int) -> int:
     return 1 + num_rows // 16
 
 
-def draw_rows(pools: Sequence[Pool], rng: random.Random, num_rows: int) -> list[list[Cell]]:
+def draw_rows(
+    pools: Sequence[Pool], rng: random.Random, num_rows: int, keys: Sequence[int] = ()
+) -> list[list[Cell]]:
     """Rows with duplicates, NULLs and, for each column, rows that differ only there.
 
     The first rows start from hints, a few more from the pools, and all others from those.
@@ -177,6 +183,9 @@ def draw_rows(pools: Sequence[Pool], rng: random.Random, num_rows: int) -> list[
             changes = (turn % len(pools),)
         elif index % 8 < 7:
             changes = [column for column in range(len(pools)) if rng.random() < _CHANGE_RATE]
+        if keys and index % 4 == 3:
+            tied = keys[: rng.randrange(len(keys))]
+            changes = [column for column in range(len(pools)) if column not in tied]
         for column in changes:
             row[column] = _pick_other(pools[column].values, row[column], rng)
         rows.append(row)

@@ -10,12 +10,12 @@ from functools import lru_cache
 from typing import Any
 
 from tinysql.data.interchange.gold import Gold, read_gold, run_gold
-from tinysql.data.interchange.hardness import hardness
 from tinysql.data.interchange.problems import Finding, Note, Problem, Refused
 from tinysql.data.interchange.sandbox import small_database
 from tinysql.data.interchange.schema import Schema, read_schema, schema_records
 from tinysql.data.interchange.sources import RawRow
 from tinysql.data.interchange.sql_text import MAX_SCHEMA_CHARS, MAX_SQL_CHARS
+from tinysql.sql.spider import hardness
 
 MAX_QUESTION_CHARS = 20_000
 _LIMITS = {

@@ -23,9 +23,10 @@ from tinysql.data.natural.plan import NaturalConfig
 from tinysql.data.natural.prompts import reading, writing, writing_again
 from tinysql.data.natural.recover import Complaint, Reason, clean, complaints
 from tinysql.endpoint import Chat, Reply, RequestRefused, in_parallel
-from tinysql.evaluate.gold import gold_answers
-from tinysql.sql.compare import Answer, Verdict, judge
-from tinysql.sql.execute import DEFAULT_LIMITS
+from tinysql.evaluate.planted import planted_database
+from tinysql.sql.compare import Verdict
+from tinysql.sql.gold import read_gold
+from tinysql.sql.suite import Suite, make_suite
 
 _NUM_ROWS = 32
 _MOST_SHOWN = 300
@@ -98,10 +99,15 @@ def rewrite_shard(
 def rewrite(row: Row, *, chat: Chat, config: NaturalConfig) -> Rewriting:
     """Ask for a natural question until one is accepted or the tries are used up."""
     outcome = Rewriting()
-    answers = gold_answers(
-        row, seed=0, num_databases=config.num_databases, num_rows=_NUM_ROWS, limits=DEFAULT_LIMITS
+    suite = make_suite(
+        row["schema_sql"],
+        [read_gold(row["gold_sql"])],
+        seed=0,
+        num_databases=config.num_databases,
+        num_rows=_NUM_ROWS,
+        planted=[planted_database(row, num_rows=_NUM_ROWS, seed=0)],
     )
-    if not any(each.gold.rows for each in answers):
+    if not any(each.gold.rows for each in suite.answers[0]):
         outcome.refused.append(Reason.UNTESTABLE)
         return outcome
     asked = {"seed": config.seed, "max_tokens": config.max_tokens, **config.parameters}
@@ -113,7 +119,7 @@ def rewrite(row: Row, *, chat: Chat, config: NaturalConfig) -> Rewriting:
             found = _truncated(reply) or complaints(question, row)
             if not found:
                 read = chat(reading(row, question), temperature=0.0, **asked)
-                found = _misread(outcome.note(read), answers)
+                found = _misread(outcome.note(read), suite)
             if not found:
                 outcome.question = question
                 return outcome
@@ -160,11 +166,11 @@ def _truncated(reply: Reply) -> list[Complaint]:
     return [Complaint(Reason.TRUNCATED, "it was cut off; be brief")]
 
 
-def _misread(reply: Reply, answers: Sequence[Answer]) -> list[Complaint]:
+def _misread(reply: Reply, suite: Suite) -> list[Complaint]:
     """What is wrong with a question that was read as this SQL."""
     sql = sql_in(reply.text)
-    verdict = judge(sql, answers).verdict
-    if verdict is Verdict.MATCH:
+    verdict = suite.judge(sql).verdict
+    if verdict is Verdict.STRICT:
         return []
     text = f"read back it gives {sql[:_MOST_SHOWN]!r}, which answers otherwise ({verdict})"
     return [Complaint(Reason.EXECUTION, text)]

@@ -1,0 +1,156 @@
+"""The score verb: predictions in a JSON Lines file judged by execution.
+
+    python -m jobs.score --input rows.jsonl --out verdicts.jsonl
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cluster.errors import UserError
+from jobs.console import one_bar
+from jobs.entry import Json, main, wants_json
+from jobs.recipes import checked_config
+from jobs.verification import POSTGRES_URL
+
+Input = Annotated[
+    Path,
+    typer.Option(
+        help="Rows with id, schema_sql (or database, a SQLite file), gold_sql (a text or several) "
+        "and pred_sql."
+    ),
+]
+Out = Annotated[Path, typer.Option(help="A verdict per row, in their order.")]
+Page = Annotated[Path | None, typer.Option(help="An HTML page of the verdicts, too.")]
+Base = Annotated[
+    Path | None, typer.Option(help="Verdicts of another model on the same rows, to compare with.")
+]
+Databases = Annotated[int, typer.Option(help="Random databases per row.")]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        "--engine", help=f"sqlite, duckdb or postgresql, whose URL comes from {POSTGRES_URL}."
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Seed of the random databases.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
+_OPTIONS = {"num_databases": "--databases", "seed": "--seed", "engine": "--engine"}
+_ENGINES = {"postgres": "postgresql"}
+
+
+def score(
+    input_file: Annotated[Path, typer.Option("--input", help=Input.__metadata__[0].help)],
+    out: Out,
+    engine: EngineName = "sqlite",
+    databases: Databases = 4,
+    seed: Seed = 0,
+    workers: Workers = 1,
+    page: Page = None,
+    base: Base = None,
+    json_output: Json = None,
+) -> None:
+    """Judge predicted SQL by running it beside the gold SQL on databases that tell mistakes apart.
+
+    Example: tinysql score --input rows.jsonl --out verdicts.jsonl --page verdicts.html
+    """
+    from tinysql.data.writing import whole_file  # noqa: PLC0415
+    from tinysql.evaluate.items import ScoreConfig  # noqa: PLC0415
+    from tinysql.evaluate.scoring import Tally, score_rows  # noqa: PLC0415
+
+    wanted = {"num_databases": databases, "seed": seed, "engine": _ENGINES.get(engine, engine)}
+    config = checked_config(ScoreConfig, wanted, _OPTIONS)
+    tally = Tally()
+    with (
+        whole_file(out) as temporary,
+        temporary.open("w", encoding="utf-8") as stream,
+        one_bar("score", _num_lines(input_file), "rows") as advance,
+    ):
+        found = score_rows(
+            _read(input_file), config, workers=workers, advance=advance,
+            postgres_url=os.environ.get(POSTGRES_URL),
+        )  # fmt: skip
+        for scored in found:
+            tally.add(scored)
+            stream.write(json.dumps(asdict(scored)) + "\n")
+    summary = tally.summary()
+    if page is not None:
+        _write_page(page, out, base)
+    if wants_json(json_output):
+        print(json.dumps({"out": str(out), **summary}))  # noqa: T201
+    else:
+        _print(summary)
+
+
+def _num_lines(path: Path) -> int:
+    try:
+        with path.open("rb") as stream:
+            return sum(1 for line in stream if line.strip())
+    except OSError as error:
+        raise UserError(f"--input {str(path)!r}: cannot be read: {error.strerror}") from error
+
+
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    from tinysql.errors import InputError  # noqa: PLC0415
+    from tinysql.evaluate.items import item_of  # noqa: PLC0415
+
+    with path.open(encoding="utf-8", errors="surrogateescape") as stream:
+        for number, line in enumerate(stream, 1):
+            if not line.strip():
+                continue
+            place = f"--input {path}:{number}"
+            try:
+                row = json.loads(line)
+                item_of(row)
+            except InputError as error:
+                raise UserError(f"{place}: {error}") from error
+            except (ValueError, RecursionError, AttributeError) as error:
+                raise UserError(f"{place}: not a JSON object: {error}") from error
+            pred = row.setdefault("pred_sql", None)
+            if "pred_sql" not in row or not isinstance(pred, str | None):
+                raise UserError(f"{place}: pred_sql: got {pred!r}, expected a text or null")
+            yield row
+
+
+def _write_page(page: Path, verdicts: Path, base: Path | None) -> None:
+    from tinysql.evaluate.page import write_page  # noqa: PLC0415
+
+    rows, base_rows = _verdicts(verdicts), _verdicts(base) if base else None
+    try:
+        write_page(page, title=verdicts.stem, rows=rows, base_rows=base_rows)
+    except ValueError as error:
+        raise UserError(f"--base {base}: {error}") from error
+
+
+def _verdicts(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: no file of verdicts: {error}") from error
+
+
+def _print(summary: dict[str, Any]) -> None:
+    console = Console(highlight=False)
+    table = Table("", "right", "rate", "95% interval")
+    for name, found in summary.items():
+        if isinstance(found, dict) and "low" in found:
+            table.add_row(
+                name.replace("_", " "), f"{found['k']}/{found['n']}", f"{found['rate']:.4f}",
+                f"{found['low']:.4f} to {found['high']:.4f}",
+            )  # fmt: skip
+    console.print(table)
+    for name, count in summary["error_classes"].items():
+        console.print(f"{count:>7} {name.replace('_', ' ')}")
+    for name in ("weak", "gold_invalid"):
+        if summary[name]:
+            console.print(f"{summary[name]:>7} {name.replace('_', ' ')}")
+
+
+if __name__ == "__main__":
+    main(score)

@@ -1,0 +1,167 @@
+"""Verdict rows: tiers, reasons, and what is read off the queries' trees."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tinysql.errors import InputError
+from tinysql.evaluate.items import ScoreConfig, Scored, fold, item_of, runner, score_item
+
+SCHEMA = (
+    "CREATE TABLE cars ( id INTEGER PRIMARY KEY, name TEXT, price INTEGER, made DATE ); "
+    "CREATE TABLE sales ( id INTEGER PRIMARY KEY, amount INTEGER, "
+    "car_id INTEGER REFERENCES cars ( id ) )"
+)
+GOLD = (
+    "SELECT name, AVG(price) AS AVG_price FROM cars WHERE price > 40 AND name <> 'kit' "
+    "GROUP BY name ORDER BY AVG(price) DESC"
+)
+CONFIG = ScoreConfig(num_databases=6)
+
+
+def scored(
+    pred_sql: str, gold_sql: Any = GOLD, config: ScoreConfig = CONFIG, **more: Any
+) -> Scored:
+    item = item_of({"id": 1, "schema_sql": SCHEMA, "gold_sql": gold_sql, **more})
+    return score_item(item, pred_sql, config, runner(config))
+
+
+@pytest.mark.parametrize(
+    ("pred_sql", "verdict", "error_class"),
+    [
+        (GOLD, "strict", None),
+        (GOLD + " ;", "strict", None),
+        (GOLD.replace(" ", "\n "), "strict", None),
+        (GOLD.replace("SELECT", "select").replace("FROM", "from"), "strict", None),
+        (GOLD.replace("price > 40 AND name <> 'kit'", "name <> 'kit' AND 40 < price"),
+         "strict", None),
+        (GOLD.replace("FROM cars", "FROM cars AS c"), "strict", None),
+        (GOLD.replace("name, AVG(price) AS AVG_price", "AVG(price), name"), "equivalent", None),
+        (GOLD.replace("name, AVG", "MAX(made), name, AVG"), "subset", None),
+        (GOLD.replace(" DESC", ""), "wrong", "wrong_order"),
+        (GOLD.split(" ORDER")[0], "wrong", "wrong_order"),
+        (GOLD.replace("AVG(price) AS", "MAX(price) AS"), "wrong", "wrong_aggregate"),
+        (GOLD.replace("40", "41"), "wrong", "wrong_filter"),
+        (GOLD.replace("AND", "OR"), "wrong", "wrong_filter"),
+        (GOLD.replace("name, AVG(price) AS AVG_price", "name"), "wrong", "wrong_columns"),
+        ("SELECT name, price FROM cars JOIN sales ON car_id = cars.id", "wrong", "wrong_join"),
+        (GOLD.replace("price", "cost"), "error", "unknown_column"),
+        (GOLD.replace("cars", "bikes"), "error", "unknown_table"),
+        (GOLD + " please", "error", "syntax"),
+        (GOLD + "; DROP TABLE cars", "error", "forbidden"),
+        ("DROP TABLE cars", "error", "forbidden"),
+        ("", "error", "no_sql"),
+        ("WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x FROM r) SELECT max(x) FROM r",
+         "error", "timeout"),
+    ],
+)  # fmt: skip
+def test_verdict_and_why(pred_sql: str, verdict: str, error_class: str | None) -> None:
+    found = scored(pred_sql)
+    assert (found.verdict, found.error_class) == (verdict, error_class)
+    tiers = [found.strict, found.equivalent, found.subset]
+    assert tiers == sorted(tiers)
+    assert found.subset == (verdict in ("strict", "equivalent", "subset"))
+    assert (found.precision is not None) == found.subset
+    assert (found.error is not None) == (verdict == "error")
+
+
+def test_what_is_read_off_the_trees() -> None:
+    found = scored(GOLD.replace("40", "41"), category="grouping")
+    assert (found.hardness, found.command_set, found.category) == ("extra", 4, "grouping")
+    assert (found.num_tables, found.databases, found.weak) == (2, 6, False)
+    assert found.mutation_score is not None
+    assert found.mutation_score > 0.8
+    assert found.components["select"]["f1"] == 1.0
+    assert 0 < found.components["where"]["f1"] < 1
+    assert not found.canonical_match
+    commuted = GOLD.replace("price > 40 AND name <> 'kit'", "name <> 'kit' AND price > 40")
+    assert scored(commuted).canonical_match
+    assert not scored(commuted).exact_match
+    assert scored(f" {GOLD};").exact_match
+
+
+@pytest.mark.parametrize(
+    "gold_sql",
+    [
+        ["SELECT name FROM cars", "SELECT price FROM cars"],
+        "SELECT name FROM cars; SELECT price FROM cars",
+        "SELECT {name, price} FROM cars",
+    ],
+)
+def test_any_of_several_golds_is_right(gold_sql: Any) -> None:
+    assert scored("SELECT name FROM cars", gold_sql).strict
+    assert scored("SELECT price FROM cars", gold_sql).strict
+    assert scored("SELECT made FROM cars", gold_sql).verdict == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"gold_sql": "SELECT cost FROM cars"}, "no such column"),
+        ({"gold_sql": "SELECT name FROM cars WHERE"}, "cannot be parsed"),
+        ({"gold_sql": "DELETE FROM cars"}, "expected a query"),
+        ({"gold_sql": "SELECT {name FROM cars"}, "brace"),
+        ({"schema_sql": "CREATE cars"}, "fails in SQLite"),
+        ({"database": "nowhere.db"}, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_judged_counts_for_nobody(change: dict[str, str], words: str) -> None:
+    row = {"id": 1, "schema_sql": SCHEMA, "gold_sql": GOLD, **change}
+    found = score_item(item_of(row), GOLD, CONFIG, runner(CONFIG))
+    assert (found.verdict, found.error_class, found.subset) == ("gold_invalid",) * 2 + (False,)
+    assert words in (found.error or "")
+
+
+def test_a_given_database_is_read_and_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "cars.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(SCHEMA + "; INSERT INTO cars VALUES (1, 'a', 50, NULL)")
+    before = file.read_bytes()
+    assert scored("SELECT 'a', 50.0", database=str(file)).verdict == "strict"
+    found = scored("SELECT 'a', 51.0", database=str(file))
+    assert (found.verdict, found.databases, found.mutation_score) == ("wrong", 1, None)
+    assert scored("DELETE FROM cars", database=str(file)).error_class == "forbidden"
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["cars.db"]
+
+
+@pytest.mark.parametrize("engine", ["duckdb"])
+def test_other_engines_give_the_same_verdicts(engine: str) -> None:
+    config = ScoreConfig(num_databases=3, engine=engine)
+    for pred_sql in (GOLD, GOLD.replace("DESC", "ASC"), "SELEC", "SELECT 1", "DROP TABLE cars"):
+        usual = scored(pred_sql, config=config.model_copy(update={"engine": "sqlite"}))
+        other = scored(pred_sql, config=config)
+        assert (other.verdict, other.error_class) == (usual.verdict, usual.error_class), pred_sql
+        assert other.mutation_score == usual.mutation_score
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"id": 1, "schema_sql": SCHEMA}, "gold_sql"),
+        ({"id": 1, "schema_sql": SCHEMA, "gold_sql": []}, "gold_sql"),
+        ({"id": 1, "schema_sql": SCHEMA, "gold_sql": [3]}, "gold_sql"),
+        ({"schema_sql": SCHEMA, "gold_sql": GOLD}, "id"),
+        ({"id": 1, "gold_sql": GOLD}, "schema_sql nor database"),
+        ({"id": 1, "schema_sql": 3, "gold_sql": GOLD}, "schema_sql"),
+    ],
+)
+def test_rows_that_are_none_are_refused(row: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        item_of(row)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        ("SELECT a FROM t", " SELECT  a\nFROM t ; ", True),
+        ("SELECT a FROM t", "SELECT a FROM t;;", False),
+        ("SELECT a FROM t", "select a from t", False),
+        ("SELECT a, b FROM t", "SELECT a,b FROM t", False),
+    ],
+)
+def test_fold_is_what_exact_match_compares(left: str, right: str, same: bool) -> None:
+    assert (fold(left) == fold(right)) is same

@@ -1,0 +1,118 @@
+"""Many predictions: in order, the same in any split, and none can take another's verdict along."""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from tinysql.errors import InputError
+from tinysql.evaluate import scoring
+from tinysql.evaluate.items import ScoreConfig
+from tinysql.evaluate.scoring import Tally, check_proof, score_all, score_rows
+
+CONFIG = ScoreConfig(num_databases=2)
+SCHEMA = "CREATE TABLE cars ( name TEXT, price INTEGER )"
+PREDICTIONS = (
+    "SELECT name FROM cars", "SELECT name FROM cars;", "SELECT price FROM cars", "", "SELEC",
+    "SELECT name, price FROM cars", "SELECT 1",
+)  # fmt: skip
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": number, "schema_sql": SCHEMA, "gold_sql": "SELECT name FROM cars",
+            "pred_sql": PREDICTIONS[number % len(PREDICTIONS)],
+        }
+        for number in range(count)
+    ]  # fmt: skip
+
+
+def test_verdicts_do_not_depend_on_workers_or_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = rows(30)
+    alone = [score_all([row], CONFIG)[0] for row in asked]
+    assert list(score_rows(asked, CONFIG)) == alone
+    monkeypatch.setattr(scoring, "_CHUNK", 4)
+    assert list(score_rows(iter(asked), CONFIG, workers=2)) == alone
+    assert list(score_rows(asked[::-1], CONFIG)) == alone[::-1]
+
+
+def test_rows_are_read_only_as_far_as_they_are_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "_CHUNK", 2)
+    read = []
+
+    def endless() -> Iterator[dict[str, Any]]:
+        number = 0
+        while True:
+            read.append(number)
+            yield rows(1)[0] | {"id": number}
+            number += 1
+
+    found = score_rows(endless(), CONFIG)
+    assert [next(found).id for _ in range(5)] == [0, 1, 2, 3, 4]
+    found.close()
+    assert len(read) < 20
+
+
+def test_a_prediction_that_kills_its_process_costs_its_own_verdict_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scoring, "score_all", deadly_score_all)
+    asked = rows(10)
+    asked[4]["pred_sql"] = "KILL"
+    asked[6] |= {"pred_sql": "SELECT 1", "gold_sql": "KILL"}
+    found = list(score_rows(asked, CONFIG))
+    assert (found[4].verdict, found[4].error_class, found[4].pred_sql) == (
+        "error", "too_large", "KILL"
+    )  # fmt: skip
+    assert "SIGKILL" in (found[4].error or "")
+    assert (found[4].strict, found[4].databases, found[4].gold_sql) == (
+        False, 2, ("SELECT name FROM cars",)
+    )  # fmt: skip
+    assert (found[6].verdict, found[6].gold_sql) == ("gold_invalid", ("KILL",))
+    others = [number for number in range(10) if number not in (4, 6)]
+    expected = [score_all([row], CONFIG)[0] for row in rows(10)]
+    assert [found[number] for number in others] == [expected[number] for number in others]
+
+
+def deadly_score_all(
+    asked: list[dict[str, Any]], config: ScoreConfig, url: str | None = None
+) -> Any:
+    """What a crash inside C looks like from outside."""
+    if any("KILL" in (row["pred_sql"], row["gold_sql"]) for row in asked):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return score_all(asked, config, url)
+
+
+def test_a_row_that_is_none_is_the_users_mistake() -> None:
+    with pytest.raises(InputError, match="gold_sql"):
+        list(score_rows([{"id": 1, "schema_sql": SCHEMA, "pred_sql": ""}], CONFIG))
+
+
+def test_the_proof_finds_a_scorer_that_accepts_constants_or_refuses_golds() -> None:
+    gold, constant = score_all(rows(7)[:1] + rows(7)[6:], CONFIG)
+    check_proof([gold, constant])
+    with pytest.raises(RuntimeError, match="is not right"):
+        check_proof([constant, constant])
+    with pytest.raises(RuntimeError, match="constant answer"):
+        check_proof([gold, gold])
+
+
+def test_tally_counts_what_the_verdicts_say() -> None:
+    tally = Tally()
+    asked = [*rows(14), rows(1)[0] | {"gold_sql": "SELEC"}]
+    found = score_all(asked, CONFIG)
+    for each in found:
+        tally.add(each)
+    summary = tally.summary()
+    assert (summary["n"], summary["gold_invalid"], summary["weak"]) == (14, 1, 0)
+    right = [summary[name]["k"] for name in ("strict", "subset", "exact_match")]
+    assert right == [4, 6, 4]
+    assert summary["error_classes"] == {
+        "wrong_columns": 2, "no_sql": 2, "syntax": 2, "wrong_join": 2
+    }  # fmt: skip
+    assert Tally().summary()["strict"] is None
+    assert asdict(found[0])["verdict"] == "strict"

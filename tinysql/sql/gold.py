@@ -1,0 +1,176 @@
+"""A gold query made ready to judge by: which orders of its rows, and which cuts, are right.
+
+SQL fixes the order of rows only up to rows with equal sort keys, and with a LIMIT that cuts through
+such rows any of them may be kept. So the gold is run as its probe: without LIMIT and OFFSET, and
+with the keys that it does not select as hidden columns behind the others.
+
+An ORDER BY term is, in this order: the number of a result column, the name of one, an expression
+equal to one, or an expression of its own (sqlite.org/lang_select.html, "The ORDER BY clause"). Of
+DISTINCT and set operations only the first three have a key for every row; others are compared
+in the gold's own order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import cast
+
+from sqlglot import exp
+
+from tinysql.sql.compare import Answer, Run, Ties, ties
+from tinysql.sql.execute import Result, run
+from tinysql.sql.parsing import Unparsable, parse_query
+
+_BIGGEST = 2**31
+
+
+class GoldError(ValueError):
+    """The gold cannot be judged by: it does not parse, or does not run."""
+
+
+@dataclass(frozen=True)
+class Gold:
+    """A parsed gold query."""
+
+    sql: str
+    tree: exp.Query
+
+    @cached_property
+    def limit(self) -> int | None:
+        """Rows that LIMIT keeps, None for all."""
+        return _number(self.tree.args.get("limit"))
+
+    @cached_property
+    def offset(self) -> int:
+        """Rows that OFFSET skips."""
+        return _number(self.tree.args.get("offset")) or 0
+
+    @cached_property
+    def keys(self) -> Sequence[int | exp.Expr] | None:
+        """Each sort key as a position from 0 or as a hidden column; None where one has no value."""
+        return _sort_keys(self.tree)
+
+    @cached_property
+    def is_ordered(self) -> bool:
+        """Whether the whole answer has an order."""
+        return self.tree.args.get("order") is not None
+
+    @cached_property
+    def hidden(self) -> Sequence[exp.Expr]:
+        """The keys that are not selected."""
+        return [key for key in self.keys or () if not isinstance(key, int)]
+
+    @cached_property
+    def probe(self) -> str:
+        """The query whose rows tell the key of every row of the answer."""
+        if self.keys is None or (self.limit is None and not self.offset and not self.hidden):
+            return self.sql
+        tree = self.tree.copy()
+        tree.set("limit", None)
+        tree.set("offset", None)
+        if self.hidden:
+            tree = cast("exp.Select", tree).select(*(key.copy() for key in self.hidden), copy=False)
+        return tree.sql(dialect="sqlite", comments=False)
+
+
+@lru_cache(1024)
+def read_gold(sql: str) -> Gold:
+    """The gold in a text. Raises GoldError in one line."""
+    try:
+        gold = Gold(sql, parse_query(sql))
+    except Unparsable as error:
+        raise GoldError(f"gold query cannot be parsed: {error}") from error
+    return gold
+
+
+def answer(gold: Gold, database: bytes, run: Run = run) -> Answer:
+    """What the gold answers on one database, and which other answers are as right.
+
+    Raises GoldError: the query does not run there.
+    """
+    result = _result(gold.sql, database, run)
+    if not gold.is_ordered and gold.limit is None and not gold.offset:
+        return Answer(database, result, (Ties(result.rows),))
+    if gold.keys is None:
+        return Answer(database, result, tuple(Ties((row,)) for row in result.rows))
+    probed = result if gold.probe == gold.sql else _result(gold.probe, database, run)
+    width = len(result.columns)
+    places = _places(gold.keys, width)
+    rows = [row[:width] for row in probed.rows]
+    keys = [tuple(row[place] for place in places) for row in probed.rows]
+    found = ties(rows, keys, gold.offset, gold.limit)
+    if sum(len(each.rows) for each in found) != len(result.rows):
+        raise GoldError(f"gold query {gold.sql!r} and its sort keys give different rows")
+    return Answer(database, result, tuple(found))
+
+
+def _result(sql: str, database: bytes, run: Run) -> Result:
+    result = run(sql, database)
+    if result.error is not None:
+        raise GoldError(f"gold query {sql!r} fails: {result.error.message}")
+    return result
+
+
+def _places(keys: Sequence[int | exp.Expr], width: int) -> list[int]:
+    """Where each key stands in a row of the probe: hidden ones follow the first `width` cells."""
+    hidden = iter(range(width, width + len(keys)))
+    return [key if isinstance(key, int) else next(hidden) for key in keys]
+
+
+def _number(clause: exp.Expr | None) -> int | None:
+    if clause is None:
+        return None
+    number = clause.args.get("expression")
+    if isinstance(number, exp.Literal) and number.is_int:
+        return min(int(number.name), _BIGGEST)
+    if isinstance(number, exp.Neg):
+        return None  # SQLite: a negative LIMIT is none
+    raise GoldError(f"gold query has a {clause.key} that is no number: {clause.sql()}")
+
+
+def _sort_keys(tree: exp.Query) -> Sequence[int | exp.Expr] | None:
+    order = tree.args.get("order")
+    if order is None:
+        return ()
+    outputs = list(tree.selects)
+    has_star = any(output.is_star for output in outputs)
+    may_hide = isinstance(tree, exp.Select) and tree.args.get("distinct") is None
+    keys: list[int | exp.Expr] = []
+    for ordered in order.expressions:
+        key = ordered.this
+        place = _place(key, outputs)
+        # What a star stands for shifts the columns behind it.
+        if place is not None and not (has_star and may_hide and not key.is_int):
+            keys.append(place)
+        elif may_hide:
+            keys.append(_without_aliases(key, outputs))
+        else:
+            return None
+    return keys
+
+
+def _place(key: exp.Expr, outputs: Sequence[exp.Expr]) -> int | None:
+    """The position of the result column that a term of ORDER BY names."""
+    if key.is_int:
+        return int(key.name) - 1
+    if isinstance(key, exp.Column) and not key.table:
+        names = [output.alias_or_name.lower() for output in outputs]
+        if key.name.lower() in names:
+            return names.index(key.name.lower())
+    return next((n for n, output in enumerate(outputs) if output.unalias() == key), None)
+
+
+def _without_aliases(key: exp.Expr, outputs: Sequence[exp.Expr]) -> exp.Expr:
+    """The term with the names of result columns replaced by what they stand for."""
+    meant = {
+        output.alias.lower(): output.unalias()
+        for output in outputs
+        if isinstance(output, exp.Alias)
+    }
+
+    def replaced(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.Column) and not node.table and node.name.lower() in meant:
+            return exp.paren(meant[node.name.lower()].copy())
+        return node
+
+    return cast("exp.Expr", key.copy().transform(replaced))

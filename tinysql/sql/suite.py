@@ -1,0 +1,153 @@
+"""The databases on which predictions for one gold query are judged, chosen to tell mistakes apart.
+
+Candidates are drawn one by one from the seed: random around the constants of the queries, every
+fifth of them thin (tables of two rows at most). A candidate that tells a mutant of the gold from it
+that no earlier one did is kept; when there are enough candidates, or nothing is left to tell, the
+places that are left go to the others in order. Source of the idea: Zhong et al. 2020, "Semantic
+Evaluation for Text-to-SQL with Distilled Test Suites".
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, islice
+
+from tinysql.sql.catalog import Table
+from tinysql.sql.compare import Answer, Judgement, Run, Verdict, judge
+from tinysql.sql.constants import hints_of_query, rows_needed, sort_columns
+from tinysql.sql.execute import Cell, run
+from tinysql.sql.gold import Gold, answer
+from tinysql.sql.mutants import mutants
+from tinysql.sql.sample import Hints, fill
+from tinysql.sql.snapshot import prepare
+
+_CANDIDATES_PER_DATABASE = 2
+_THIN_EVERY = 5
+_TIERS = (Verdict.STRICT, Verdict.EQUIVALENT, Verdict.SUBSET)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What the golds of one item answer on its databases."""
+
+    answers: Sequence[Sequence[Answer]]
+    """By gold, then by database."""
+    mutation_score: float | None
+    """Share of the first gold's mutants that some database tells from it; None without mutants."""
+
+    @property
+    def num_databases(self) -> int:
+        """Databases a prediction is judged on."""
+        return len(self.answers[0])
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether every gold answers with nothing, or NULLs alone, on every database."""
+        return not any(
+            cell is not None
+            for answers in self.answers
+            for each in answers
+            for row in each.gold.rows
+            for cell in row
+        )
+
+    def on(self, golds: Sequence[Gold], run: Run) -> "Suite":
+        """The same databases with what another engine answers. Raises GoldError: one does not."""
+        databases = [each.database for each in self.answers[0]]
+        answers = [[answer(gold, database, run) for database in databases] for gold in golds]
+        return Suite(answers, self.mutation_score)
+
+    def judge(self, pred_sql: str, run: Run = run) -> Judgement:
+        """The best verdict over the golds, the first of equals."""
+        best = judge(pred_sql, self.answers[0], run)
+        for answers in self.answers[1:]:
+            if best.verdict in (Verdict.STRICT, Verdict.ERROR):
+                break
+            best = min(best, judge(pred_sql, answers, run), key=_rank)
+        return best
+
+
+def _rank(judgement: Judgement) -> tuple[int, float]:
+    tier = _TIERS.index(judgement.verdict) if judgement.verdict in _TIERS else len(_TIERS)
+    return tier, -judgement.precision
+
+
+def make_suite(
+    schema_sql: str,
+    golds: Sequence[Gold],
+    *,
+    seed: str | int,
+    num_databases: int,
+    num_rows: int = 32,
+    planted: Sequence[bytes] = (),
+    run: Run = run,
+) -> Suite:
+    """A suite for queries on this schema; the arguments alone decide what is in it.
+
+    Args:
+        planted: candidates that come before the random ones.
+        run: runs golds and mutants.
+
+    Raises:
+        GoldError: a gold does not run.
+        InputError: SQLite refuses the schema, or a table takes no row.
+    """
+    tables = prepare(schema_sql)[1]
+    candidates = _candidates(schema_sql, golds, tables, seed, num_rows, planted)
+    alive = {mutant.sql for mutant in mutants(golds[0].sql, tables)}
+    num_mutants: int | None = None
+    kept: list[Answer] = []
+    spare: list[Answer] = []
+    for database in islice(candidates, _CANDIDATES_PER_DATABASE * num_databases):
+        expected = answer(golds[0], database, run)
+        if num_mutants is None:
+            # What does not run on one database runs on none.
+            alive = {sql for sql in alive if run(sql, database).error is None}
+            num_mutants = len(alive)
+        told = {
+            sql for sql in alive if judge(sql, [expected], run).verdict is not Verdict.STRICT
+        }
+        alive -= told
+        (kept if told else spare).append(expected)
+        if len(kept) == num_databases or not alive and len(kept + spare) >= num_databases:
+            break
+    chosen = [*kept, *spare][:num_databases]
+    others = [[answer(gold, each.database, run) for each in chosen] for gold in golds[1:]]
+    return Suite([chosen, *others], 1 - len(alive) / num_mutants if num_mutants else None)
+
+
+def suite_of_database(database: bytes, golds: Sequence[Gold], run: Run = run) -> Suite:
+    """A suite of one database that is given. Raises GoldError: a gold does not run."""
+    return Suite([[answer(gold, database, run)] for gold in golds], None)
+
+
+def _candidates(
+    schema_sql: str,
+    golds: Sequence[Gold],
+    tables: Sequence[Table],
+    seed: str | int,
+    num_rows: int,
+    planted: Sequence[bytes],
+) -> Iterator[bytes]:
+    yield from planted
+    hints = _hints(golds, tables)
+    sorted_by = sort_columns(golds[0].tree, tables)
+    rows = max(rows_needed(gold.tree, num_rows) for gold in golds)
+    for number in count():
+        thin = number % _THIN_EVERY == _THIN_EVERY - 1
+        yield fill(
+            schema_sql,
+            seed=f"{seed}/{number}",
+            num_rows=rows,
+            hints=hints,
+            sorted_by=sorted_by,
+            thin=thin,
+        )
+
+
+def _hints(golds: Sequence[Gold], tables: Sequence[Table]) -> Hints:
+    merged: dict[str, dict[str, list[Cell]]] = {}
+    for gold in golds:
+        for table, columns in hints_of_query(gold.tree, tables).items():
+            for column, values in columns.items():
+                merged.setdefault(table, {}).setdefault(column, []).extend(values)
+    return merged
