@@ -5,6 +5,7 @@ import typer
 from jobs.data import app as data_verbs
 from jobs.entry import exit_codes, step_command
 from jobs.equivalent import equivalent
+from jobs.evaluate import evaluate
 from jobs.gc import gc
 from jobs.ls import ls
 from jobs.pipeline import run
@@ -29,8 +30,8 @@ def main() -> None:
     )
     for verb in (run, ls, show, report, gc):
         app.command(rich_help_panel="Recipes and artifacts")(verb)
-    for verb in (score, equivalent):
-        app.command(rich_help_panel="SQL")(verb)
+    for verb in (evaluate, score, equivalent):
+        app.command(rich_help_panel="Models and SQL without a recipe")(verb)
     for kind in _STEPS:
         app.command(rich_help_panel="One step of a recipe, and what it needs")(step_command(kind))
     app.add_typer(data_verbs, name="data", rich_help_panel="Recipes and artifacts")

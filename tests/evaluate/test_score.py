@@ -34,7 +34,7 @@ GOLDS = [row["gold_sql"] for row in ROWS]
 
 
 def metrics(rows: list[dict[str, Any]], pred_sqls: list[str]) -> dict[str, Any]:
-    counted = count(score(rows, pred_sqls, CONFIG), [len(row["select"]) for row in rows])
+    counted = count(score(rows, pred_sqls, CONFIG))
     return json.loads(json.dumps({**counted, "truncated": 1}))
 
 

@@ -4,14 +4,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from plain_rows import plain_row
-from transformers import LlamaConfig, LlamaForCausalLM
+from small_models import learnt_by_heart
 
 from tinysql.data.prompts import format_completion, format_prompt
 from tinysql.evaluate.score import EvaluationConfig, summarize
 from tinysql.evaluate.shard import evaluate_shard
-from tinysql.models.tokenizer import train_tokenizer
 
 CONFIG = EvaluationConfig(split="validation", max_new_tokens=16)
 
@@ -33,27 +31,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     rows = make_rows()
     pq.write_table(pa.Table.from_pylist(rows), dataset / "validation-00000.parquet")
     taught = [*rows[:4], *({**row, "gold_sql": "SELECT oops"} for row in rows[4:])]
-    texts = [
-        format_prompt(row["question"], row["schema_sql"]) + format_completion(row["gold_sql"])
-        for row in taught
-    ]
-    tokenizer = train_tokenizer(texts, vocab_size=600)
-    torch.manual_seed(0)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer), hidden_size=48, intermediate_size=96, num_hidden_layers=2,
-            num_attention_heads=4, max_position_embeddings=128, eos_token_id=0, bos_token_id=None,
-        )
-    )  # fmt: skip
-    batches = [torch.tensor([tokenizer(text)["input_ids"] + [0]]) for text in texts]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for _ in range(60):
-        loss = sum(model(batch, labels=batch).loss for batch in batches)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    model.save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
+    prompts = [format_prompt(row["question"], row["schema_sql"]) for row in taught]
+    learnt_by_heart(prompts, [format_completion(row["gold_sql"]) for row in taught], directory)
     return dataset, directory
 
 

@@ -19,7 +19,7 @@ from jobs.cli import main
 from jobs.recipes import load_recipe, recipe_names
 
 VERBS = (
-    "run", "ls", "show", "report", "gc", "score", "equivalent",
+    "run", "ls", "show", "report", "gc", "evaluate", "score", "equivalent",
     "dataset", "natural", "import", "verification", "export", "base", "model", "evaluation",
     "pairs", "patching", "sae",
 )  # fmt: skip

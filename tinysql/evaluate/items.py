@@ -177,6 +177,12 @@ def score_item(item: Item, pred_sql: str, config: ScoreConfig, run: Run) -> Scor
     )  # fmt: skip
 
 
+def databases_of(item: Item, config: ScoreConfig, run: Run) -> list[bytes]:
+    """The databases on which predictions for the item are judged. Raises GoldError: on none."""
+    known = _known(item.schema_sql, item.golds, item.database, item.planted, config, run)
+    return [each.database for each in known.suite.answers[0]]
+
+
 _TIERS = (
     {Verdict.STRICT},
     {Verdict.STRICT, Verdict.EQUIVALENT},

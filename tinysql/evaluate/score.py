@@ -22,6 +22,7 @@ from tinysql.errors import InputError
 from tinysql.evaluate.items import GOLD_INVALID, ScoreConfig, Scored
 from tinysql.evaluate.scoring import score_rows
 from tinysql.evaluate.stats import rate
+from tinysql.sql.gold import read_gold
 
 DatasetRow = Mapping[str, Any]
 """One row of a dataset, by column name."""
@@ -116,12 +117,9 @@ def _prediction(scored: Scored) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def count(predictions: Sequence[Scored], num_selected: Sequence[int]) -> dict[str, Any]:
-    """The counts of one shard, as JSON: all that `summarize` needs.
-
-    Args:
-        num_selected: number of columns that each gold selects.
-    """
+def count(predictions: Sequence[Scored]) -> dict[str, Any]:
+    """The counts of one shard, as JSON: all that `summarize` needs."""
+    num_selected = [len(read_gold(each.gold_sql[0]).tree.selects) for each in predictions]
     wrong = [each for each in predictions if not each.strict][:_WRONG_PER_SHARD]
     scores = [each.mutation_score for each in predictions if each.mutation_score is not None]
     return {

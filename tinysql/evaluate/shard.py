@@ -53,7 +53,7 @@ def evaluate_shard(
     scored = time.monotonic()
     _log.info("%s: decoded in %.1f s, scored in %.1f s", name, decoded - began, scored - decoded)
     return {
-        **count(predictions, [len(row["select"]) for row in rows]),
+        **count(predictions),
         "truncated": sum(completion.truncated for completion in completions),
         "seconds": scored - began,
     }
