@@ -7,7 +7,7 @@ configuration alone, so any split, order or number of workers gives the same ver
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property, lru_cache, partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from tinysql.sql.compare import Judgement, Run, Verdict
 from tinysql.sql.components import canonical, components, score_parts
 from tinysql.sql.engine import EngineError
 from tinysql.sql.engines import open_engine
-from tinysql.sql.execute import Limits, run
+from tinysql.sql.execute import Limits, SharedRuns, run
 from tinysql.sql.gold import Gold, GoldError, read_gold
 from tinysql.sql.parsing import Unparsable, parse_query
 from tinysql.sql.several import queries_in
@@ -217,8 +217,11 @@ def _known(
         num_rows=config.num_rows,
         planted=planted,
     )
-    on_sqlite = config.engine == "sqlite"
-    suite = choose(run=run) if on_sqlite else _chosen_by_sqlite(choose, read, run)
+    with closing(SharedRuns(Limits(max_steps=config.max_steps))) as shared:
+        if config.engine == "sqlite":
+            suite = choose(run=shared)
+        else:
+            suite = _chosen_by_sqlite(partial(choose, run=shared), read, run)
     return _Known(read, suite, _columns(prepare(schema_sql)[1]))
 
 

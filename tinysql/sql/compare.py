@@ -21,6 +21,8 @@ from itertools import chain, groupby
 from tinysql.sql.execute import Cell, Result, Row, run
 
 _TOLERANCE = 1e-9
+_MAX_COLUMNS = 64
+"""Of a prediction: one that has more is a dump, and no tier holds."""
 _MAX_TRIES = 10_000
 """Partial choices of columns; only hostile answers of many nearly equal columns need more."""
 
@@ -115,30 +117,45 @@ def ties(
 def judge(pred_sql: str, answers: Sequence[Answer], run: Run = run) -> Judgement:
     """The verdict over all databases; the first one on which no tier is left decides."""
     results: list[Result] = []
-    in_place = Fit.ORDER
-    for each in answers:
+    in_place, order_kept = Fit.ORDER, True
+    candidates: list[list[int]] = []
+    for number, each in enumerate(answers):
         pred = run(pred_sql, each.database)
         if pred.error is not None:
             return Judgement(Verdict.ERROR, pred.error.kind.value, pred.error.message)
-        if len(pred.columns) < len(each.gold.columns):
+        width = len(each.gold.columns)
+        if not width <= len(pred.columns) <= max(width, _MAX_COLUMNS):
             return Judgement(Verdict.WRONG, Reason.COLUMNS)
         if len(pred.rows) != len(each.gold.rows):
             return Judgement(Verdict.WRONG, Reason.ROWS)
         results.append(pred)
-        if len(pred.columns) > len(each.gold.columns):
-            in_place = Fit.NONE
         if in_place:
-            in_place = min(in_place, fit(each, pred.rows))
-        if not in_place and not all(_candidates(answers, results)):
-            return Judgement(Verdict.WRONG, Reason.COLUMNS)
+            in_place = fit(each, pred.rows) if len(pred.columns) == width else Fit.NONE
+            order_kept = order_kept and in_place is Fit.ORDER
+        if not in_place:
+            # All columns at first; from the databases before only once the places were lost.
+            first = 0 if not candidates else number
+            candidates = candidates or [list(_nearest(i, len(pred.columns))) for i in range(width)]
+            for answer, result in zip(answers[first:], results[first:], strict=False):
+                candidates = _alike(answer, result, candidates)
+            if not all(candidates):
+                return Judgement(Verdict.WRONG, Reason.COLUMNS)
     if in_place:
-        return _judgement(in_place, Verdict.STRICT)
-    found, columns = _assign(answers, results)
+        return _judgement(Fit.ORDER if order_kept else Fit.ROWS, Verdict.STRICT)
+    found, columns = _assign(answers, results, candidates)
     if not found:
         return Judgement(Verdict.WRONG, Reason.ROWS)
     width = len(results[0].columns)
     verdict = Verdict.EQUIVALENT if len(columns) == width else Verdict.SUBSET
     return _judgement(found, verdict, len(columns) / width)
+
+
+def is_strict(pred_sql: str, gold: Answer, run: Run = run) -> bool:
+    """Whether `judge` on this one database says STRICT."""
+    pred = run(pred_sql, gold.database)
+    same_width = pred.error is None and len(pred.columns) == len(gold.gold.columns)
+    same_size = len(pred.rows) == len(gold.gold.rows)
+    return same_width and same_size and fit(gold, pred.rows) is Fit.ORDER
 
 
 def _judgement(found: Fit, verdict: Verdict, precision: float = 1.0) -> Judgement:
@@ -180,19 +197,29 @@ def _project(rows: Sequence[Row], columns: Columns) -> list[Row]:
     return [tuple([row[column] for column in columns]) for row in rows]
 
 
-def _candidates(answers: Sequence[Answer], results: Sequence[Result]) -> list[list[int]]:
-    """For each gold column the predicted ones with the same values on every database so far."""
-    width = len(answers[0].gold.columns)
+def _alike(
+    gold: Answer, pred: Result, candidates: Sequence[Sequence[int]]
+) -> list[list[int]]:
+    """For each gold column those of its candidates that have its values on this database."""
+    if any(group.choice for group in gold.groups):
+        return [
+            [column for column in columns if fit(gold, pred.rows, (column,), (place,))]
+            for place, columns in enumerate(candidates)
+        ]
+    of_pred = [[(cell,) for cell in cells] for cells in zip(*pred.rows, strict=True)]
+    of_gold = [[(cell,) for cell in cells] for cells in zip(*gold.gold.rows, strict=True)]
+    if not of_gold:
+        return [list(columns) for columns in candidates]
+    counts = [Counter(cells) for cells in of_pred]
     return [
         [
             column
-            for column in _nearest(place, len(results[0].columns))
-            if all(
-                fit(answer, result.rows, (column,), (place,))
-                for answer, result in zip(answers, results, strict=False)
-            )
+            for column in columns
+            if counts[column] == count or within(of_gold[place], of_pred[column])
         ]
-        for place in range(width)
+        for place, (columns, count) in enumerate(
+            zip(candidates, map(Counter, of_gold), strict=True)
+        )
     ]
 
 
@@ -201,9 +228,10 @@ def _nearest(place: int, width: int) -> Iterator[int]:
     return chain([place], (column for column in range(width) if column != place))
 
 
-def _assign(answers: Sequence[Answer], results: Sequence[Result]) -> tuple[Fit, Columns]:
+def _assign(
+    answers: Sequence[Answer], results: Sequence[Result], candidates: Sequence[Sequence[int]]
+) -> tuple[Fit, Columns]:
     """The columns that agree best over all databases, by depth-first search."""
-    candidates = _candidates(answers, results)
     best: tuple[Fit, Columns] = (Fit.NONE, ())
     tries = 0
     waiting: list[Columns] = [()]

@@ -154,20 +154,64 @@ def run(sql: str, database: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Result
     Raises:
         ValueError, sqlite3.DatabaseError: the snapshot is broken; never because of the query.
     """
-    _check_snapshot(database)
     if (refused := _unusable(sql, limits)) is not None:
         return Result((), (), refused)
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.deserialize(database)
-        guard = _install(connection, limits)
-        try:
-            return _fetch(connection.execute(sql), limits)
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", None) in _BROKEN_CODES:
-                raise
-            return Result((), (), QueryError(_kind(error, guard), guard.denied or str(error)))
-        except MemoryError:
-            return _too_large(f"needs over {limits.max_heap_bytes} bytes of memory")
+    with closing(_open(database, limits)) as connection:
+        return _run(sql, connection, limits)
+
+
+class SharedRuns:
+    """`run` for a gold and its mutants: on one database after the other, each opened but once.
+
+    The guards are the same. What is judged gets a connection of its own, from `run`.
+    """
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._database: bytes | None = None
+        self._connection: sqlite3.Connection | None = None
+
+    def __call__(self, sql: str, database: bytes) -> Result:
+        """The result of one query on a copy of the database, which other queries share."""
+        if (refused := _unusable(sql, self._limits)) is not None:
+            return Result((), (), refused)
+        if self._connection is None or database is not self._database:
+            self.close()
+            self._database, self._connection = database, _open(database, self._limits)
+        return _run(sql, self._connection, self._limits)
+
+    def close(self) -> None:
+        """Close the last database."""
+        if self._connection is not None:
+            self._connection.close()
+        self._database = self._connection = None
+
+
+def _open(database: bytes, limits: Limits) -> sqlite3.Connection:
+    _check_snapshot(database)
+    _limit_heap(limits.max_heap_bytes)
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.deserialize(database)
+    connection.executescript("PRAGMA temp_store=MEMORY; PRAGMA query_only=ON")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limits.max_cell_bytes)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, limits.max_sql_bytes)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100)
+    return connection
+
+
+def _run(sql: str, connection: sqlite3.Connection, limits: Limits) -> Result:
+    guard = _Guard(limits)
+    connection.set_authorizer(guard.authorize)
+    connection.set_progress_handler(guard.tick, _STEPS_PER_TICK)
+    try:
+        return _fetch(connection.execute(sql), limits)
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) in _BROKEN_CODES:
+            raise
+        return Result((), (), QueryError(_kind(error, guard), guard.denied or str(error)))
+    except MemoryError:
+        return _too_large(f"needs over {limits.max_heap_bytes} bytes of memory")
 
 
 def _check_snapshot(database: bytes) -> None:
@@ -195,19 +239,6 @@ def _unusable(sql: str, limits: Limits) -> QueryError | None:
     if size > limits.max_sql_bytes:
         return QueryError(ErrorKind.TOO_LARGE, f"query over {limits.max_sql_bytes} bytes")
     return None
-
-
-def _install(connection: sqlite3.Connection, limits: Limits) -> _Guard:
-    _limit_heap(limits.max_heap_bytes)
-    connection.executescript("PRAGMA temp_store=MEMORY; PRAGMA query_only=ON")
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limits.max_cell_bytes)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, limits.max_sql_bytes)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100)
-    guard = _Guard(limits)
-    connection.set_authorizer(guard.authorize)
-    connection.set_progress_handler(guard.tick, _STEPS_PER_TICK)
-    return guard
 
 
 @cache

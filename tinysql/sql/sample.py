@@ -23,7 +23,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -40,6 +40,7 @@ _EPOCH = datetime(2020, 1, 1)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _NULL_RATE = 0.1
 _CHANGE_RATE = 0.35
+_STOCK = 1_000
 
 
 class Keys(NamedTuple):
@@ -136,8 +137,7 @@ def _pool(
     parent = filled.get(column.parent) if column.parent else None
     size = 2 + num_rows // 4
     if parent is None:
-        draw = draw_for(column.declared)
-        return Pool([*hints, *(draw(rng) for _ in range(size))], hints)
+        return Pool([*hints, *rng.choices(_stock(column.declared), k=size)], hints)
     every = [value for value in dict.fromkeys(parent.every) if value is not None]
     hinted = [value for value in parent.hinted if value is not None] or every
     return Pool([*hinted, *rng.sample(every, min(size, len(every)))], hinted)
@@ -151,8 +151,14 @@ def _distinct_keys(
         return list(dict.fromkeys([*pool.hints, *pool.values]))
     if "INT" in column.declared.upper():
         return rng.sample(range(1, 4 * num_rows), num_rows)
-    draw = draw_for(column.declared)
-    return list(dict.fromkeys(draw(rng) for _ in range(4 * num_rows)))[:num_rows]
+    return list(dict.fromkeys(rng.choices(_stock(column.declared), k=4 * num_rows)))[:num_rows]
+
+
+@cache
+def _stock(declared: str) -> Sequence[Cell]:
+    """Values of a type, drawn once: drawing them for every database takes most of its time."""
+    rng, draw = random.Random(declared), draw_for(declared)
+    return [draw(rng) for _ in range(_STOCK)]
 
 
 def _hinted(num_rows: int) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count, islice
 
 from tinysql.sql.catalog import Table
-from tinysql.sql.compare import Answer, Judgement, Run, Verdict, judge
+from tinysql.sql.compare import Answer, Judgement, Run, Verdict, is_strict, judge
 from tinysql.sql.constants import hints_of_query, rows_needed, sort_columns
 from tinysql.sql.execute import Cell, run
 from tinysql.sql.gold import Gold, answer
@@ -21,6 +21,8 @@ from tinysql.sql.sample import Hints, fill
 from tinysql.sql.snapshot import prepare
 
 _CANDIDATES_PER_DATABASE = 2
+_PATIENCE = 4
+"""Candidates in a row that told nothing, after which no more than are needed are drawn."""
 _THIN_EVERY = 5
 _TIERS = (Verdict.STRICT, Verdict.EQUIVALENT, Verdict.SUBSET)
 
@@ -85,7 +87,7 @@ def make_suite(
 
     Args:
         planted: candidates that come before the random ones.
-        run: runs golds and mutants.
+        run: runs golds and mutants, one database after the other.
 
     Raises:
         GoldError: a gold does not run.
@@ -97,18 +99,19 @@ def make_suite(
     num_mutants: int | None = None
     kept: list[Answer] = []
     spare: list[Answer] = []
+    idle = 0
     for database in islice(candidates, _CANDIDATES_PER_DATABASE * num_databases):
         expected = answer(golds[0], database, run)
         if num_mutants is None:
             # What does not run on one database runs on none.
             alive = {sql for sql in alive if run(sql, database).error is None}
             num_mutants = len(alive)
-        told = {
-            sql for sql in alive if judge(sql, [expected], run).verdict is not Verdict.STRICT
-        }
+        told = {sql for sql in alive if not is_strict(sql, expected, run)}
         alive -= told
         (kept if told else spare).append(expected)
-        if len(kept) == num_databases or not alive and len(kept + spare) >= num_databases:
+        idle = 0 if told else idle + 1
+        enough = len(kept) + len(spare) >= num_databases
+        if len(kept) == num_databases or enough and (not alive or idle >= _PATIENCE):
             break
     chosen = [*kept, *spare][:num_databases]
     others = [[answer(gold, each.database, run) for each in chosen] for gold in golds[1:]]
