@@ -147,7 +147,7 @@ def _print(summary: dict[str, Any]) -> None:
     console.print(table)
     for name, count in summary["error_classes"].items():
         console.print(f"{count:>7} {name.replace('_', ' ')}")
-    for name in ("weak", "gold_invalid"):
+    for name in ("weak", "varies", "gold_invalid"):
         if summary[name]:
             console.print(f"{summary[name]:>7} {name.replace('_', ' ')}")
 

@@ -17,6 +17,7 @@ from tinysql.data.verify import rows as verify
 from tinysql.data.verify.duplicates import find_duplicates
 from tinysql.data.verify.report import VerificationConfig, judge, report
 from tinysql.data.verify.rows import Tally, merge, verify_files, verify_row
+from tinysql.sql.compare import same_bag
 from tinysql.sql.engine import Engine, Tables
 from tinysql.sql.engines import open_engine
 from tinysql.sql.execute import Row
@@ -171,7 +172,7 @@ def test_free_questions_are_checked_word_by_word() -> None:
     ],
 )
 def test_answers_are_bags_of_typed_cells(left: list[Row], right: list[Row], same: bool) -> None:
-    assert checks.same_bag(left, right) is checks.same_bag(right, left) is same
+    assert same_bag(left, right, 1e-5) is same_bag(right, left, 1e-5) is same
 
 
 def test_names_that_denote_two_things_are_counted() -> None:

@@ -1,14 +1,19 @@
 """Verdict rows: tiers, reasons, and what is read off the queries' trees."""
 
+import json
 import sqlite3
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tinysql.errors import InputError
 from tinysql.evaluate.items import ScoreConfig, Scored, fold, item_of, runner, score_item
+from tinysql.sql.compare import Verdict
 
 SCHEMA = (
     "CREATE TABLE cars ( id INTEGER PRIMARY KEY, name TEXT, price INTEGER, made DATE ); "
@@ -165,3 +170,26 @@ def test_rows_that_are_none_are_refused(row: dict[str, Any], words: str) -> None
 )
 def test_fold_is_what_exact_match_compares(left: str, right: str, same: bool) -> None:
     assert (fold(left) == fold(right)) is same
+
+
+WORDS = st.sampled_from([*GOLD.replace(",", " , ").split(), *"()*1", "NOT", "NULL", "'a'"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(pred_sql=st.one_of(st.text(max_size=60), st.lists(WORDS, max_size=25).map(" ".join)))
+def test_no_text_stops_the_scorer(pred_sql: str) -> None:
+    found = scored(pred_sql, config=ScoreConfig(num_databases=2))
+    assert found.verdict in {verdict.value for verdict in Verdict}
+    assert json.loads(json.dumps(asdict(found)))["id"] == 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_no_slip_in_a_gold_stops_the_scorer(data: st.DataObject) -> None:
+    words = GOLD.split()
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(words) - 1))
+        words[place] = data.draw(WORDS)
+    found = scored(" ".join(words), config=ScoreConfig(num_databases=2))
+    assert found.strict <= found.equivalent <= found.subset
+    assert (found.error_class is None) == found.subset

@@ -1,7 +1,10 @@
 """Many predictions: in order, the same in any split, and none can take another's verdict along."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -116,3 +119,28 @@ def test_tally_counts_what_the_verdicts_say() -> None:
     }  # fmt: skip
     assert Tally().summary()["strict"] is None
     assert asdict(found[0])["verdict"] == "strict"
+
+
+@pytest.mark.parametrize(
+    "changed", [{"PYTHONHASHSEED": "7"}, {"LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Tokyo"}]
+)
+def test_verdicts_do_not_depend_on_hash_seed_or_locale(changed: dict[str, str]) -> None:
+    program = (
+        "import json, sys; from tinysql.evaluate.scoring import score_all; "
+        "from tinysql.evaluate.items import ScoreConfig; "
+        "print(score_all(json.load(sys.stdin), ScoreConfig(num_databases=3)))"
+    )
+    asked = rows(7) + [
+        {"id": 9, "schema_sql": SCHEMA + "; CREATE TABLE bikes ( name TEXT, price INTEGER )",
+         "gold_sql": "SELECT a.name FROM cars AS a JOIN bikes AS b ON a.name = b.name "
+         "WHERE a.price > 7 ORDER BY b.price LIMIT 2",
+         "pred_sql": "SELECT name FROM cars WHERE price > 7 ORDER BY price"},
+    ]  # fmt: skip
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", program], input=json.dumps(asked), text=True, check=True,
+            capture_output=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **env},
+        ).stdout
+        for env in ({"PYTHONHASHSEED": "1"}, changed)
+    ]  # fmt: skip
+    assert printed[0] == printed[1]

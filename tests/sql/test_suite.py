@@ -164,3 +164,19 @@ def test_weak_is_what_says_nothing_anywhere() -> None:
 def test_gold_that_does_not_run_raises() -> None:
     with pytest.raises(GoldError, match="no such column: q"):
         make_suite(SCHEMA, [read_gold("SELECT q FROM a")], seed=0, num_databases=3)
+
+
+@pytest.mark.parametrize(
+    ("sql", "varies"),
+    [
+        ("SELECT x, COUNT(*) FROM a", True),
+        ("SELECT GROUP_CONCAT(x) FROM a", True),
+        ("SELECT COUNT(*) FROM (SELECT x FROM a LIMIT 3) AS q WHERE x > 'm'", True),
+        ("SELECT x FROM a LIMIT 3", False),
+        ("SELECT x FROM a ORDER BY y LIMIT 3", False),
+        ("SELECT x, MAX(y) FROM a GROUP BY x", False),
+        ("SELECT x FROM a", False),
+    ],
+)
+def test_golds_that_leave_their_answer_open_are_told(sql: str, varies: bool) -> None:
+    assert make_suite(SCHEMA, [read_gold(sql)], seed=0, num_databases=6).varies is varies

@@ -83,6 +83,8 @@ class Scored:
     """Of the subset tier: gold columns among the predicted ones."""
     weak: bool = False
     """Every gold answers with nothing, or NULLs alone, on every database."""
+    varies: bool = False
+    """SQLite's answer to a gold depends on how rows lie, so that a right one may differ from it."""
     error_class: str | None = None
     error: str | None = None
     exact_match: bool = False
@@ -118,6 +120,10 @@ class _Known:
     @cached_property
     def parts(self) -> Mapping[str, Counter[str]]:
         return components(self.golds[0].tree, self.schema)
+
+    @cached_property
+    def varies(self) -> bool:
+        return self.suite.varies
 
     @cached_property
     def hardness(self) -> str:
@@ -164,6 +170,7 @@ def score_item(item: Item, pred_sql: str, config: ScoreConfig, run: Run) -> Scor
         strict=tiers[0], equivalent=tiers[1], subset=tiers[2],
         precision=judgement.precision if tiers[2] else None,
         weak=known.suite.is_weak,
+        varies=known.varies,
         error_class=_error_class(judgement, known, tree),
         error=judgement.error,
         exact_match=fold(pred_sql) in map(fold, item.golds),
@@ -190,7 +197,7 @@ _TIERS = (
 )
 
 
-@lru_cache(512)
+@lru_cache(128)
 def _known(
     schema_sql: str,
     golds: tuple[str, ...],

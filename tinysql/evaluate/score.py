@@ -52,7 +52,7 @@ PREDICTION_SCHEMA = pa.schema(
     [
         ("id", pa.int64()),
         *((n, pa.string()) for n in ("question", "schema_sql", "gold_sql", "pred_sql", "verdict")),
-        *((n, pa.bool_()) for n in (*_RATES.values(), "weak")),
+        *((n, pa.bool_()) for n in (*_RATES.values(), "weak", "varies")),
         ("precision", pa.float64()),
         *((n, pa.string()) for n in ("error_class", "error", "hardness", "split")),
         *((n, pa.int16()) for n in ("command_set", "num_tables", "databases")),
@@ -125,12 +125,16 @@ def count(predictions: Sequence[Scored]) -> dict[str, Any]:
     return {
         **_matches(predictions),
         "weak": sum(each.weak for each in predictions),
+        "varies": sum(each.varies for each in predictions),
         "mutation_scores": [sum(scores), len(scores)],
         "verdicts": dict(Counter(each.error_class or each.verdict for each in predictions)),
         "by_num_selected": _grouped(predictions, num_selected),
         "by_command_set": _grouped(predictions, [each.command_set for each in predictions]),
         "by_hardness": _grouped(predictions, [each.hardness for each in predictions]),
-        "wrong": [{name: getattr(each, name) for name in _SHOWN} for each in wrong],
+        "wrong": [
+            {name: getattr(each, name) for name in _SHOWN} | {"gold_sql": each.gold_sql[0]}
+            for each in wrong
+        ],
     }
 
 
@@ -153,8 +157,8 @@ def summarize(shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Rates carry 95% Wilson intervals; "verdicts" counts answers by tier, those of no tier by error
     class; "wrong" is a sample of answers that are not strictly right; "weak" counts rows whose gold
-    says nothing; "mutation_score" is the mean over the rows; "truncated" counts answers cut off by
-    max_new_tokens.
+    says nothing, "varies" those whose gold leaves the answer open; "mutation_score" is the mean
+    over the rows; "truncated" counts answers cut off by max_new_tokens.
     """
     if not shards:
         raise ValueError("no shards to summarize: expected the metrics of at least one")
@@ -169,6 +173,7 @@ def summarize(shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         **{name: _rates_by_bucket([shard[name] for shard in shards]) for name in _BREAKDOWNS},
         "wrong": [each for shard in shards for each in shard["wrong"]][:_WRONG_SHOWN],
         "weak": sum(shard["weak"] for shard in shards),
+        "varies": sum(shard["varies"] for shard in shards),
         "mutation_score": sum(total for total, _ in scores) / num_scores if num_scores else None,
         "truncated": sum(shard["truncated"] for shard in shards),
     }

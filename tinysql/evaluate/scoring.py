@@ -203,6 +203,7 @@ class Tally:
             return
         self._counts["n"] += 1
         self._counts["weak"] += scored.weak
+        self._counts["varies"] += scored.varies
         for name in (*_TIERS, "exact_match", "canonical_match"):
             self._counts[name] += getattr(scored, name)
         if scored.error_class:
@@ -219,6 +220,7 @@ class Tally:
             "n": n,
             **rates,
             "weak": self._counts["weak"],
+            "varies": self._counts["varies"],
             GOLD_INVALID: self._counts[GOLD_INVALID],
             "error_classes": dict(self._errors.most_common()),
         }

@@ -257,37 +257,39 @@ def _assign(
     return best
 
 
-def same_bag(left: Sequence[Row], right: Sequence[Row]) -> bool:
+def same_bag(left: Sequence[Row], right: Sequence[Row], tolerance: float = _TOLERANCE) -> bool:
     """Whether the rows can be paired so that all cells of each pair are equal."""
-    return len(left) == len(right) and within(left, right)
+    return len(left) == len(right) and within(left, right, tolerance)
 
 
-def within(left: Sequence[Row], right: Sequence[Row]) -> bool:
-    """Whether each row on the left has an equal one on the right, each right one used once."""
+def within(left: Sequence[Row], right: Sequence[Row], tolerance: float = _TOLERANCE) -> bool:
+    """Whether each row on the left has an equal one on the right, each right one used once.
+
+    tolerance: of floats, relative.
+    """
     if len(left) > len(right):
         return False
     left_count, right_count = Counter(left), Counter(right)
     rest = list((left_count - right_count).elements())
     others = list((right_count - left_count).elements())
-    return _pair_off(rest, others)
-
-
-def _pair_off(rest: list[Row], others: list[Row]) -> bool:
     for row in rest:
-        partner = next((i for i, other in enumerate(others) if _same_row(row, other)), None)
+        same = (i for i, other in enumerate(others) if _same_row(row, other, tolerance))
+        partner = next(same, None)
         if partner is None:
             return False
         others.pop(partner)
     return True
 
 
-def _same_row(left: Row, right: Row) -> bool:
-    return len(left) == len(right) and all(map(_same_cell, left, right))
+def _same_row(left: Row, right: Row, tolerance: float) -> bool:
+    return len(left) == len(right) and all(
+        _same_cell(*pair, tolerance) for pair in zip(left, right, strict=True)
+    )
 
 
-def _same_cell(left: Cell, right: Cell) -> bool:
+def _same_cell(left: Cell, right: Cell, tolerance: float) -> bool:
     if not isinstance(left, int | float) or not isinstance(right, int | float):
         return left == right
     if isinstance(left, int) and isinstance(right, int):
         return left == right
-    return math.isclose(left, right, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+    return math.isclose(left, right, rel_tol=tolerance, abs_tol=_TOLERANCE)

@@ -160,6 +160,19 @@ def run(sql: str, database: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Result
         return _run(sql, connection, limits)
 
 
+def run_backwards(sql: str, database: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Result:
+    """The same with tables read in reverse wherever the query leaves the order open.
+
+    What differs then depends on how the rows happen to lie (sqlite.org/pragma.html,
+    reverse_unordered_selects).
+    """
+    if (refused := _unusable(sql, limits)) is not None:
+        return Result((), (), refused)
+    with closing(_open(database, limits)) as connection:
+        connection.execute("PRAGMA reverse_unordered_selects=ON")
+        return _run(sql, connection, limits)
+
+
 class SharedRuns:
     """`run` for a gold and its mutants: on one database after the other, each opened but once.
 

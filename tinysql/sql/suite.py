@@ -12,9 +12,18 @@ from dataclasses import dataclass
 from itertools import count, islice
 
 from tinysql.sql.catalog import Table
-from tinysql.sql.compare import Answer, Judgement, Run, Verdict, is_strict, judge
+from tinysql.sql.compare import (
+    Answer,
+    Fit,
+    Judgement,
+    Run,
+    Verdict,
+    fit,
+    is_strict,
+    judge,
+)
 from tinysql.sql.constants import hints_of_query, rows_needed, sort_columns
-from tinysql.sql.execute import Cell, run
+from tinysql.sql.execute import Cell, run, run_backwards
 from tinysql.sql.gold import Gold, answer
 from tinysql.sql.mutants import mutants
 from tinysql.sql.sample import Hints, fill
@@ -31,6 +40,7 @@ _TIERS = (Verdict.STRICT, Verdict.EQUIVALENT, Verdict.SUBSET)
 class Suite:
     """What the golds of one item answer on its databases."""
 
+    golds: Sequence[Gold]
     answers: Sequence[Sequence[Answer]]
     """By gold, then by database."""
     mutation_score: float | None
@@ -52,11 +62,20 @@ class Suite:
             for cell in row
         )
 
+    @property
+    def varies(self) -> bool:
+        """Whether SQLite's answer to a gold depends on how rows lie, beyond ties in its order."""
+        return any(
+            fit(each, run_backwards(gold.sql, each.database).rows) is Fit.NONE
+            for gold, answers in zip(self.golds, self.answers, strict=True)
+            for each in answers
+        )
+
     def on(self, golds: Sequence[Gold], run: Run) -> "Suite":
         """The same databases with what another engine answers. Raises GoldError: one does not."""
         databases = [each.database for each in self.answers[0]]
         answers = [[answer(gold, database, run) for database in databases] for gold in golds]
-        return Suite(answers, self.mutation_score)
+        return Suite(golds, answers, self.mutation_score)
 
     def judge(self, pred_sql: str, run: Run = run) -> Judgement:
         """The best verdict over the golds, the first of equals."""
@@ -115,12 +134,13 @@ def make_suite(
             break
     chosen = [*kept, *spare][:num_databases]
     others = [[answer(gold, each.database, run) for each in chosen] for gold in golds[1:]]
-    return Suite([chosen, *others], 1 - len(alive) / num_mutants if num_mutants else None)
+    score = 1 - len(alive) / num_mutants if num_mutants else None
+    return Suite(golds, [chosen, *others], score)
 
 
 def suite_of_database(database: bytes, golds: Sequence[Gold], run: Run = run) -> Suite:
     """A suite of one database that is given. Raises GoldError: a gold does not run."""
-    return Suite([[answer(gold, database, run)] for gold in golds], None)
+    return Suite(golds, [[answer(gold, database, run)] for gold in golds], None)
 
 
 def _candidates(

@@ -1,44 +1,12 @@
 """What can be checked of one dataset row and its answers: agreement, order, names."""
 
-import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Any
 
 from tinysql.data import words
-from tinysql.sql.execute import Cell, Row
-
-# PostgreSQL adds up REAL in single precision.
-_TOLERANCE = 1e-5
-
-
-def same_bag(left: Sequence[Row], right: Sequence[Row]) -> bool:
-    """Whether the rows can be paired; numbers may differ by a few units of single precision."""
-    return len(left) == len(right) and is_part(left, right)
-
-
-def is_part(part: Sequence[Row], whole: Sequence[Row]) -> bool:
-    """Whether every row has a partner of its own in the whole."""
-    part_count, whole_count = Counter(part), Counter(whole)
-    others = list((whole_count - part_count).elements())
-    for row in (part_count - whole_count).elements():
-        partner = next((i for i, other in enumerate(others) if _same_row(row, other)), None)
-        if partner is None:
-            return False
-        others.pop(partner)
-    return True
-
-
-def _same_row(left: Row, right: Row) -> bool:
-    return len(left) == len(right) and all(map(_same_cell, left, right))
-
-
-def _same_cell(left: Cell, right: Cell) -> bool:
-    if isinstance(left, float | int) and isinstance(right, float | int):
-        return math.isclose(left, right, rel_tol=_TOLERANCE, abs_tol=1e-9)
-    return left == right
+from tinysql.sql.execute import Row
 
 
 def is_sorted(row: Mapping[str, Any], answer: Sequence[Row]) -> bool:

@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 
 from tinysql.data.natural.recover import complaints
 from tinysql.data.reading.agreement import disagreements
-from tinysql.data.verify.checks import ambiguous_names, is_part, is_sorted, same_bag
+from tinysql.data.verify.checks import ambiguous_names, is_sorted
 from tinysql.data.verify.populate import populate
 from tinysql.data.verify.report import VerificationConfig
+from tinysql.sql.compare import same_bag, within
 from tinysql.sql.engine import Engine, EngineError
 from tinysql.sql.engines import open_engine
 from tinysql.sql.execute import Row
@@ -30,6 +31,8 @@ _BATCH_ROWS = 500
 _TRIES = 4
 _MOST_EXAMPLES = 5
 
+# PostgreSQL adds up REAL in single precision.
+_TOLERANCE = 1e-5
 COLUMNS = (
     "id", "command_set", "split", "variant", "question", "schema_sql", "gold_sql", "tables",
     "columns", "foreign_keys", "from_tables", "joins", "select", "distinct", "outer_aggregate",
@@ -132,7 +135,7 @@ def verify_row(
             tally.add("unsorted", row, engine.name)
         if answer is None:
             first, answer = engine, other
-        elif not same_bag(answer, other):
+        elif not same_bag(answer, other, _TOLERANCE):
             chose = _chose_otherwise(row, data, ((first, answer), (engine, other)))
             check = "chosen" if chose else "differing"
             tally.add(check, row, f"{first.name}: {answer[:3]}, {engine.name}: {other[:3]}")
@@ -180,7 +183,7 @@ def _chose_otherwise(
     whole = one.answer(row["schema_sql"], data, unlimited)
     return (
         len(kept) == len(kept_by_other)
-        and same_bag(whole, other.answer(row["schema_sql"], data, unlimited))
-        and is_part(kept, whole)
-        and is_part(kept_by_other, whole)
+        and same_bag(whole, other.answer(row["schema_sql"], data, unlimited), _TOLERANCE)
+        and within(kept, whole, _TOLERANCE)
+        and within(kept_by_other, whole, _TOLERANCE)
     )
