@@ -40,6 +40,7 @@ EngineName = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of the random databases.")]
+Spider = Annotated[bool, typer.Option("--spider", help="Add the scores of the Spider metric.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
 _OPTIONS = {"num_databases": "--databases", "seed": "--seed", "engine": "--engine"}
 _ENGINES = {"postgres": "postgresql"}
@@ -51,6 +52,7 @@ def score(
     engine: EngineName = "sqlite",
     databases: Databases = 4,
     seed: Seed = 0,
+    spider: Spider = False,
     workers: Workers = 1,
     page: Page = None,
     base: Base = None,
@@ -64,7 +66,10 @@ def score(
     from tinysql.evaluate.items import ScoreConfig  # noqa: PLC0415
     from tinysql.evaluate.scoring import Tally, score_rows  # noqa: PLC0415
 
-    wanted = {"num_databases": databases, "seed": seed, "engine": _ENGINES.get(engine, engine)}
+    wanted = {
+        "num_databases": databases, "seed": seed, "engine": _ENGINES.get(engine, engine),
+        "spider": spider,
+    }  # fmt: skip
     config = checked_config(ScoreConfig, wanted, _OPTIONS)
     tally = Tally()
     with (

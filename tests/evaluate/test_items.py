@@ -88,6 +88,13 @@ def test_what_is_read_off_the_trees() -> None:
     assert scored(f" {GOLD};").exact_match
 
 
+def test_spider_scores_are_there_where_asked_for() -> None:
+    config = CONFIG.model_copy(update={"spider": True})
+    assert scored(GOLD).spider == {}
+    assert scored(GOLD.replace("40", "41"), config=config).spider["exact_set_match"] == 1.0
+    assert scored(GOLD.replace("AND", "OR"), config=config).spider["exact_set_match"] == 0.0
+
+
 @pytest.mark.parametrize(
     "gold_sql",
     [

@@ -72,6 +72,21 @@ def test_a_limit_leaves_a_choice_among_the_rows_that_tie(offset: int) -> None:
     assert cut > 4
 
 
+def test_an_order_that_ignores_case_ties_what_differs_in_case_alone() -> None:
+    rows = "INSERT INTO v VALUES ('b'), ('A'), ('a'), (NULL)"
+    database = snapshot(f"CREATE TABLE v ( n TEXT ); {rows}")
+    found = [answer(read_gold("SELECT n FROM v ORDER BY n COLLATE NOCASE"), database)]
+    assert judge("SELECT n FROM v ORDER BY lower(n), n", found).verdict is Verdict.STRICT
+    assert judge("SELECT n FROM v ORDER BY lower(n), n DESC", found).verdict is Verdict.STRICT
+    assert judge("SELECT n FROM v ORDER BY lower(n) DESC", found).reason == Reason.ORDER
+
+
+def snapshot(script: str) -> bytes:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(script)
+        return connection.serialize()
+
+
 def test_a_limit_without_order_keeps_any_rows() -> None:
     found = answer(read_gold("SELECT a FROM t LIMIT 3"), fill(SCHEMA, seed=0))
     assert judge("SELECT a FROM t ORDER BY b DESC LIMIT 3", [found]).verdict is Verdict.STRICT

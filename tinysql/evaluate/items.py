@@ -28,7 +28,7 @@ from tinysql.sql.gold import Gold, GoldError, read_gold
 from tinysql.sql.parsing import Unparsable, parse_query
 from tinysql.sql.several import queries_in
 from tinysql.sql.snapshot import prepare, read_snapshot
-from tinysql.sql.spider import hardness
+from tinysql.sql.spider import exact_set_match, hardness, partial_scores
 from tinysql.sql.suite import Suite, make_suite, suite_of_database
 from tinysql.sql.taxonomy import command_set, error_class
 
@@ -49,6 +49,8 @@ class ScoreConfig(Config):
     """Seed of the random databases."""
     engine: Literal["sqlite", "duckdb", "postgresql"] = "sqlite"
     """What runs the queries; databases are chosen by SQLite."""
+    spider: bool = False
+    """Whether Spider's own scores are computed, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,8 @@ class Scored:
     split: str | None = None
     num_tables: int = 0
     components: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    spider: Mapping[str, float] = field(default_factory=dict)
+    """Spider's partial scores and "exact_set_match", where asked for."""
     databases: int = 0
     mutation_score: float | None = None
     question: str = ""
@@ -179,6 +183,7 @@ def score_item(item: Item, pred_sql: str, config: ScoreConfig, run: Run) -> Scor
         command_set=item.command_set or command_set(first),
         num_tables=len(known.schema),
         components=_components(known, tree),
+        spider=_spider(known, tree) if config.spider else {},
         databases=known.suite.num_databases,
         mutation_score=known.suite.mutation_score,
     )  # fmt: skip
@@ -268,6 +273,14 @@ def _components(known: _Known, pred: exp.Query | None) -> dict[str, dict[str, fl
         return {}
     scores = score_parts(known.parts, components(pred, known.schema))
     return {name: asdict(score) for name, score in scores.items()}
+
+
+def _spider(known: _Known, pred: exp.Query | None) -> dict[str, float]:
+    if pred is None:
+        return {}
+    gold = known.golds[0].tree
+    exact = exact_set_match(gold, pred, known.schema)
+    return {"exact_set_match": float(exact), **partial_scores(gold, pred, known.schema)}
 
 
 def fold(sql: str) -> str:

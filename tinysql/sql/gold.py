@@ -137,7 +137,7 @@ def _sort_keys(tree: exp.Query) -> Sequence[int | exp.Expr] | None:
     may_hide = isinstance(tree, exp.Select) and tree.args.get("distinct") is None
     keys: list[int | exp.Expr] = []
     for ordered in order.expressions:
-        key = ordered.this
+        key = _compared(ordered.this)
         place = _place(key, outputs)
         # What a star stands for shifts the columns behind it.
         if place is not None and not (has_star and may_hide and not key.is_int):
@@ -147,6 +147,12 @@ def _sort_keys(tree: exp.Query) -> Sequence[int | exp.Expr] | None:
         else:
             return None
     return keys
+
+
+def _compared(key: exp.Expr) -> exp.Expr:
+    """What the order compares: texts in lower case where it ignores their case."""
+    ignores_case = isinstance(key, exp.Collate) and key.expression.name.upper() == "NOCASE"
+    return exp.Lower(this=key.this.copy()) if ignores_case else key
 
 
 def _place(key: exp.Expr, outputs: Sequence[exp.Expr]) -> int | None:
