@@ -23,20 +23,12 @@ from cluster.lease import hold
 from cluster.steps import Resources, Step, StepContext, StepKind
 from cluster.store import Store
 
-# Two test processes share two cores; more threads would only wait for each other.
+# Small tensors: more threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 FUNCTIONS = ROOT / "tests" / "cluster"
 sys.path.append(str(FUNCTIONS))  # ray_functions, under the name that workers import it by
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several test processes: a file stays in one, and so does all that starts Ray."""
-    for item in items:
-        folder = item.path.relative_to(ROOT).parts[1]
-        group = "processes" if folder in ("cluster", "jobs") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 class Config(BaseModel):

@@ -10,6 +10,7 @@ do not count for it. TinySQL's own scorer knows command sets 1 to 3 in the paper
 """
 
 import argparse
+import sqlite3
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,7 +66,9 @@ def count(rows: Sequence[Row]) -> dict[tuple[Effect, str], dict[str, list[bool]]
         telling = [each for each in databases if tells(gold, [each])] or databases
         given = [each.forward for each in telling[:NUM_DATABASES]]
         fair = {
-            name: accepts for name, accepts in RIVALS.items() if accepts(gold, gold, given, row)
+            name: accepts
+            for name, accepts in RIVALS.items()
+            if _accepts_itself(accepts, row, given)
         }
         for each in adversaries(gold, schema):
             if each.effect is Effect.CHANGED and not differs(gold, each.sql, databases):
@@ -77,6 +80,13 @@ def count(rows: Sequence[Row]) -> dict[tuple[Effect, str], dict[str, list[bool]]
                 cells[name].append(right)
         print(f"\r{number + 1}/{len(rows)}", end="", file=sys.stderr, flush=True)
     return found
+
+
+def _accepts_itself(accepts: Accepts, row: Row, databases: Sequence[bytes]) -> bool:
+    try:
+        return accepts(row["gold_sql"], row["gold_sql"], databases, row)
+    except sqlite3.Error:
+        return False  # the test-suite metric ends where a gold takes too long
 
 
 def table(found: Mapping[tuple[Effect, str], Mapping[str, Sequence[bool]]]) -> Iterator[str]:
