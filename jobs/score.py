@@ -117,9 +117,9 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
                 raise UserError(f"{place}: {error}") from error
             except (ValueError, RecursionError, AttributeError) as error:
                 raise UserError(f"{place}: not a JSON object: {error}") from error
-            pred = row.setdefault("pred_sql", None)
-            if "pred_sql" not in row or not isinstance(pred, str | None):
-                raise UserError(f"{place}: pred_sql: got {pred!r}, expected a text or null")
+            if not isinstance(row.get("pred_sql", 0), str | None):
+                got = repr(row["pred_sql"]) if "pred_sql" in row else "none"
+                raise UserError(f"{place}: pred_sql: got {got}, expected a text or null")
             yield row
 
 

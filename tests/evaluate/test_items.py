@@ -156,6 +156,9 @@ def test_other_engines_give_the_same_verdicts(engine: str) -> None:
         ({"id": 1, "schema_sql": SCHEMA}, "gold_sql"),
         ({"id": 1, "schema_sql": SCHEMA, "gold_sql": []}, "gold_sql"),
         ({"id": 1, "schema_sql": SCHEMA, "gold_sql": [3]}, "gold_sql"),
+        ({"id": 1, "schema_sql": SCHEMA, "gold_sql": 5}, "gold_sql"),
+        ({"id": 1, "schema_sql": SCHEMA, "gold_sql": {GOLD: 1}}, "gold_sql"),
+        ({"id": 1, "schema_sql": SCHEMA + "\ud800", "gold_sql": GOLD}, "surrogate"),
         ({"schema_sql": SCHEMA, "gold_sql": GOLD}, "id"),
         ({"id": 1, "gold_sql": GOLD}, "schema_sql nor database"),
         ({"id": 1, "schema_sql": 3, "gold_sql": GOLD}, "schema_sql"),
@@ -177,6 +180,55 @@ def test_rows_that_are_none_are_refused(row: dict[str, Any], words: str) -> None
 )
 def test_fold_is_what_exact_match_compares(left: str, right: str, same: bool) -> None:
     assert (fold(left) == fold(right)) is same
+
+
+@pytest.mark.parametrize(
+    ("gold", "wrong"),
+    [
+        ("SELECT name FROM cars WHERE name = 'Oslo'",
+         "SELECT name FROM cars WHERE name LIKE 'Oslo%'"),
+        ("SELECT name FROM cars WHERE name = 'Oslo'",
+         "SELECT name FROM cars WHERE name IN ('Oslo', 'Bergen')"),
+        ("SELECT name FROM cars WHERE price > 5",
+         "SELECT name FROM cars WHERE price > 5 LIMIT 100"),
+        ("SELECT name FROM cars WHERE price > 5",
+         "SELECT name FROM cars WHERE price > 5 AND price < 2000"),
+        ("SELECT name FROM cars WHERE price > 5",
+         "SELECT name FROM cars WHERE price > 5 OR name = 'Zzz'"),
+        ("SELECT name FROM cars", "SELECT name FROM cars WHERE name IS NULL OR name <> 'Paris'"),
+        ("SELECT name FROM cars", "SELECT name FROM cars LIMIT 50"),
+        ("SELECT COUNT(*) FROM cars", "SELECT 32"),
+        ("SELECT COUNT(*) FROM cars", "SELECT COUNT(*) FROM sales"),
+        ("SELECT name FROM cars ORDER BY id", "SELECT name FROM cars"),
+        ("SELECT name, COUNT(*) FROM cars GROUP BY name ORDER BY name",
+         "SELECT name, COUNT(*) FROM cars GROUP BY name"),
+        ("SELECT name FROM cars UNION SELECT made FROM cars ORDER BY 1",
+         "SELECT name FROM cars UNION SELECT made FROM cars"),
+        ("SELECT name, CAST(price AS REAL) / 9 FROM cars ORDER BY made",
+         "SELECT name, CAST(price AS REAL) / 9 FROM cars ORDER BY 2"),
+        ("SELECT 'price', name FROM cars ORDER BY price", "SELECT 'price', name FROM cars"),
+        ("SELECT name FROM cars ORDER BY (1)", "SELECT name FROM cars ORDER BY id"),
+    ],
+)  # fmt: skip
+def test_no_tier_for_what_a_lucky_database_would_pass(gold: str, wrong: str) -> None:
+    assert scored(gold, gold).verdict == "strict"
+    assert scored(wrong, gold, ScoreConfig()).verdict == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("schema_sql", "gold"),
+    [
+        (SCHEMA, "SELECT name FROM cars WHERE made < '9999-12-31'"),
+        (SCHEMA, "SELECT name FROM cars WHERE price < 9999999999999999999"),
+        (SCHEMA, "SELECT EXISTS (SELECT 1 FROM cars)"),
+        ("CREATE TABLE o ( a INTEGER NOT NULL, b INTEGER NOT NULL, c TEXT NOT NULL, "
+         "d DATE NOT NULL, e REAL NOT NULL, f TEXT NOT NULL, g TEXT NOT NULL, h TEXT NOT NULL )",
+         "SELECT DISTINCT a FROM o WHERE b > 3 ORDER BY a DESC LIMIT 5"),
+        ("CREATE TABLE o ( a, b BLOB )", "SELECT a FROM o"),
+    ],
+)  # fmt: skip
+def test_unusual_golds_are_right_by_themselves(schema_sql: str, gold: str) -> None:
+    assert scored(gold, gold, schema_sql=schema_sql).verdict == "strict"
 
 
 WORDS = st.sampled_from([*GOLD.replace(",", " , ").split(), *"()*1", "NOT", "NULL", "'a'"])

@@ -59,6 +59,7 @@ def test_score_writes_a_verdict_per_row_and_a_page(tinysql: Tinysql, tmp_path: P
         ("[1]", "rows.jsonl:2: not a JSON object"),
         (json.dumps({"id": 1, "schema_sql": SCHEMA}), "rows.jsonl:2: row 1: gold_sql"),
         (json.dumps(row_of("same", pred_sql=3)), "rows.jsonl:2: pred_sql: got 3"),
+        (json.dumps({"id": 1, "schema_sql": SCHEMA, "gold_sql": GOLD}), "pred_sql: got none"),
         ("{" * 100_000, "rows.jsonl:2: not a JSON object"),
     ],
 )

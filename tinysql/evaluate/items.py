@@ -19,17 +19,17 @@ from sqlglot import exp
 from tinysql.config import Config
 from tinysql.errors import InputError
 from tinysql.sql.catalog import Table
-from tinysql.sql.compare import Judgement, Run, Verdict
+from tinysql.sql.compare import Judgement, Reason, Run, Verdict
 from tinysql.sql.components import canonical, components, score_parts
 from tinysql.sql.engine import EngineError
 from tinysql.sql.engines import open_engine
 from tinysql.sql.execute import Limits, SharedRuns, run
-from tinysql.sql.gold import Gold, GoldError, read_gold
+from tinysql.sql.gold import Gold, GoldError, is_ordered, read_gold
 from tinysql.sql.parsing import Unparsable, parse_query
 from tinysql.sql.several import queries_in
 from tinysql.sql.snapshot import prepare, read_snapshot
 from tinysql.sql.spider import exact_set_match, hardness, partial_scores
-from tinysql.sql.suite import Suite, make_suite, suite_of_database
+from tinysql.sql.suite import Suite, challenge, make_suite, rank, suite_of_database
 from tinysql.sql.taxonomy import command_set, error_class
 
 GOLD_INVALID = "gold_invalid"
@@ -163,9 +163,9 @@ def score_item(item: Item, pred_sql: str, config: ScoreConfig, run: Run) -> Scor
             **about, verdict=GOLD_INVALID, error_class=GOLD_INVALID, error=str(error),
             command_set=item.command_set,
         )  # fmt: skip
-    judgement = known.suite.judge(pred_sql, run)
     first = known.golds[0].tree
     tree = _tree(pred_sql)
+    judgement = _judge(item, pred_sql, tree, known, config, run)
     ran = tree if judgement.verdict is not Verdict.ERROR else None
     tiers = [judgement.verdict in tier for tier in _TIERS]
     return Scored(
@@ -187,6 +187,34 @@ def score_item(item: Item, pred_sql: str, config: ScoreConfig, run: Run) -> Scor
         databases=known.suite.num_databases,
         mutation_score=known.suite.mutation_score,
     )  # fmt: skip
+
+
+def _judge(
+    item: Item,
+    pred_sql: str,
+    tree: exp.Query | None,
+    known: _Known,
+    config: ScoreConfig,
+    run: Run,
+) -> Judgement:
+    """The verdict on the item's databases, and then on some around the prediction's constants."""
+    found = known.suite.judge(pred_sql, run)
+    if not found.holds or tree is None or canonical(tree, known.schema) in known.canonical:
+        return found
+    if not is_ordered(tree) and known.suite.needs_order(pred_sql, run):
+        return Judgement(Verdict.WRONG, Reason.ORDER)
+    if item.database is not None:
+        return found
+    challenged = challenge(
+        item.schema_sql,
+        known.golds,
+        Gold(pred_sql, tree),
+        seed=config.seed,
+        num_databases=config.num_databases,
+        num_rows=config.num_rows,
+        run=run,
+    ).judge(pred_sql, run)
+    return max(found, challenged, key=rank)
 
 
 def databases_of(item: Item, config: ScoreConfig, run: Run) -> list[bytes]:
@@ -294,7 +322,7 @@ def item_of(row: Mapping[str, Any]) -> Item:
     Raises InputError: a field is missing or of another type.
     """
     gold = row.get("gold_sql")
-    golds = (gold,) if isinstance(gold, str) else tuple(gold or ())
+    golds = (gold,) if isinstance(gold, str) else tuple(gold) if isinstance(gold, list) else ()
     place = f"row {row.get('id', '?')!r}"
     if not golds or not all(isinstance(each, str) for each in golds):
         raise InputError(f"{place}: gold_sql: got {gold!r}, expected a text or a list of texts")
@@ -304,6 +332,9 @@ def item_of(row: Mapping[str, Any]) -> Item:
     for name, value in texts.items():
         if value is not None and not isinstance(value, str):
             raise InputError(f"{place}: {name}: got {value!r}, expected a text")
+    everything = "".join([*golds, *filter(None, texts.values())])
+    if any("\ud800" <= char <= "\udfff" for char in everything):
+        raise InputError(f"{place}: half of a surrogate pair, expected Unicode text")
     if not texts["schema_sql"] and not texts["database"]:
         raise InputError(f"{place}: neither schema_sql nor database: expected one of them")
     return Item(

@@ -38,6 +38,7 @@ NEVER_RIGHT = (
 _PROVED_ITEMS = 8
 _CHUNK = 64
 _SECONDS_PER_ITEM = 60.0
+_SECONDS_PER_CHUNK = 180.0
 _TIERS = ("strict", "equivalent", "subset")
 
 ScoreRow = Mapping[str, Any]
@@ -110,7 +111,7 @@ def _score_chunk(
     worker: Worker, chunk: Sequence[ScoreRow], config: ScoreConfig, url: str | None
 ) -> list[Scored]:
     try:
-        return worker.call(score_all, chunk, config, url, timeout=len(chunk) * _SECONDS_PER_ITEM)
+        return worker.call(score_all, chunk, config, url, timeout=_SECONDS_PER_CHUNK)
     except (WorkerTimeout, WorkerDied, MemoryError):
         return [_score_alone(worker, row, config, url) for row in chunk]
 

@@ -26,6 +26,8 @@ class Column:
     declared: str
     is_key: bool
     parent: Reference | None
+    is_required: bool = False
+    """NOT NULL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,10 @@ def _read_table(
     return Table(
         name,
         tuple(
-            Column(column, declared, primary == [column], parents.get(column.lower()))
-            for _, column, declared, *_ in columns
+            Column(
+                column, declared, primary == [column], parents.get(column.lower()), bool(required)
+            )
+            for _, column, declared, required, *_ in columns
         ),
     )
 

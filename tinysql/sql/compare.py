@@ -26,6 +26,9 @@ _MAX_COLUMNS = 64
 _MAX_TRIES = 10_000
 """Partial choices of columns; only hostile answers of many nearly equal columns need more."""
 
+_MOST_PAIRED = 300
+"""Rows that are equal to none and tried with all others."""
+
 Run = Callable[[str, bytes], Result]
 """Runs a query on a copy of a snapshot."""
 
@@ -88,6 +91,11 @@ class Judgement:
     """The engine's words about a prediction that does not run."""
     precision: float = 1.0
     """Gold columns among the predicted ones; below 1 in the SUBSET tier only."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether some tier does."""
+        return self.verdict not in (Verdict.WRONG, Verdict.ERROR)
 
 
 class Fit(IntEnum):
@@ -272,6 +280,13 @@ def within(left: Sequence[Row], right: Sequence[Row], tolerance: float = _TOLERA
     left_count, right_count = Counter(left), Counter(right)
     rest = list((left_count - right_count).elements())
     others = list((right_count - left_count).elements())
+    # In order of size, near pairs are neighbors; trying all pairs is for what that leaves.
+    if len(rest) == len(others):
+        rest, others = sorted(rest, key=_rank), sorted(others, key=_rank)
+        if all(_same_row(*pair, tolerance) for pair in zip(rest, others, strict=True)):
+            return True
+    if len(rest) > _MOST_PAIRED:
+        return False
     for row in rest:
         same = (i for i, other in enumerate(others) if _same_row(row, other, tolerance))
         partner = next(same, None)
@@ -279,6 +294,14 @@ def within(left: Sequence[Row], right: Sequence[Row], tolerance: float = _TOLERA
             return False
         others.pop(partner)
     return True
+
+
+def _rank(row: Row) -> tuple[tuple[int, float, str], ...]:
+    """Rows in any order that keeps numbers near their neighbors."""
+    return tuple(
+        (0, float(cell), "") if isinstance(cell, int | float) else (1, 0.0, repr(cell))
+        for cell in row
+    )
 
 
 def _same_row(left: Row, right: Row, tolerance: float) -> bool:

@@ -161,6 +161,8 @@ def _literal(cell: Cell) -> str:
     if isinstance(cell, str):
         quoted = cell.replace("'", "''")
         return f"'{quoted}'"
+    if isinstance(cell, bytes):
+        return f"x'{cell.hex()}'"  # SQLite's; the others have no common one
     if isinstance(cell, bool):
         return "TRUE" if cell else "FALSE"
     if isinstance(cell, int) or (isinstance(cell, float) and cell - cell == 0):

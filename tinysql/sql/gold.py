@@ -104,6 +104,20 @@ def answer(gold: Gold, database: bytes, run: Run = run) -> Answer:
     return Answer(database, result, tuple(found))
 
 
+def is_ordered(tree: exp.Query) -> bool:
+    """Whether a query has an order of its own, or passes on that of the one it selects all from."""
+    while tree.args.get("order") is None:
+        source = tree.args.get("from_")
+        changes = any(
+            tree.args.get(part) for part in ("joins", "where", "group", "distinct", "having")
+        )
+        inner = source.this if isinstance(source, exp.From) else None
+        if changes or not isinstance(inner, exp.Subquery) or not isinstance(inner.this, exp.Query):
+            return False
+        tree = inner.this
+    return True
+
+
 def _result(sql: str, database: bytes, run: Run) -> Result:
     result = run(sql, database)
     if result.error is not None:
@@ -133,14 +147,16 @@ def _sort_keys(tree: exp.Query) -> Sequence[int | exp.Expr] | None:
     if order is None:
         return ()
     outputs = list(tree.selects)
-    has_star = any(output.is_star for output in outputs)
+    names = [output.alias or (output.name if isinstance(output, exp.Column) else "")
+             for output in outputs]
     may_hide = isinstance(tree, exp.Select) and tree.args.get("distinct") is None
     keys: list[int | exp.Expr] = []
     for ordered in order.expressions:
         key = _compared(ordered.this)
-        place = _place(key, outputs)
+        place = _place(key, outputs, names)
         # What a star stands for shifts the columns behind it.
-        if place is not None and not (has_star and may_hide and not key.is_int):
+        shifted = place is not None and any(output.is_star for output in outputs[: place + 1])
+        if place is not None and (key.is_int or not shifted):
             keys.append(place)
         elif may_hide:
             keys.append(_without_aliases(key, outputs))
@@ -151,27 +167,35 @@ def _sort_keys(tree: exp.Query) -> Sequence[int | exp.Expr] | None:
 
 def _compared(key: exp.Expr) -> exp.Expr:
     """What the order compares: texts in lower case where it ignores their case."""
+    key = key.unnest()
+    if isinstance(key, exp.Collate) and key.this.is_int:
+        return key.this
     ignores_case = isinstance(key, exp.Collate) and key.expression.name.upper() == "NOCASE"
     return exp.Lower(this=key.this.copy()) if ignores_case else key
 
 
-def _place(key: exp.Expr, outputs: Sequence[exp.Expr]) -> int | None:
+def _place(key: exp.Expr, outputs: Sequence[exp.Expr], names: Sequence[str]) -> int | None:
     """The position of the result column that a term of ORDER BY names."""
     if key.is_int:
         return int(key.name) - 1
     if isinstance(key, exp.Column) and not key.table:
-        names = [output.alias_or_name.lower() for output in outputs]
-        if key.name.lower() in names:
-            return names.index(key.name.lower())
+        lowered = [name.lower() for name in names]
+        if key.name.lower() in lowered:
+            return lowered.index(key.name.lower())
     return next((n for n, output in enumerate(outputs) if output.unalias() == key), None)
 
 
 def _without_aliases(key: exp.Expr, outputs: Sequence[exp.Expr]) -> exp.Expr:
-    """The term with the names of result columns replaced by what they stand for."""
+    """The term with the names of result columns replaced by what they stand for.
+
+    Inside an expression a column of a table goes first where it has the same name, so a name that
+    is used for a column in the query, too, is left alone.
+    """
+    used = {column.name.lower() for output in outputs for column in output.find_all(exp.Column)}
     meant = {
         output.alias.lower(): output.unalias()
         for output in outputs
-        if isinstance(output, exp.Alias)
+        if isinstance(output, exp.Alias) and output.alias.lower() not in used
     }
 
     def replaced(node: exp.Expr) -> exp.Expr:

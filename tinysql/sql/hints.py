@@ -15,6 +15,8 @@ from tinysql.sql.sample import Hints
 _AROUND = ("{}", "{} end", "start {}", "start {} end", "start end")
 """Texts that a pattern of one word may or may not match."""
 
+_BIGGEST_INTEGER = 2**63 - 2
+"""Of SQLite, but for the neighbors."""
 
 def hints_of(row: Mapping[str, Any]) -> Hints:
     """The hints for a dataset row's schema, from its records of conditions."""
@@ -41,7 +43,7 @@ def _near(operator: str, literal: str) -> Iterable[Cell]:
     text = literal[1:-1].replace("''", "'")
     if "LIKE" in operator:
         return [shape.format(text.strip("%")) for shape in _AROUND]
-    return _near_date(text) or [text, f"new {text}"]
+    return [text, *(_near_date(text) or [f"new {text}"])]
 
 
 def _near_number(literal: str) -> list[Cell]:
@@ -54,7 +56,8 @@ def _near_number(literal: str) -> list[Cell]:
 
 
 def _cell(number: Decimal) -> Cell:
-    return int(number) if number == number.to_integral_value() else float(number)
+    whole = number == number.to_integral_value() and abs(number) < _BIGGEST_INTEGER
+    return int(number) if whole else float(number)
 
 
 def _near_date(text: str) -> list[Cell]:
@@ -62,5 +65,5 @@ def _near_date(text: str) -> list[Cell]:
         if len(text) == len("2020-01-01"):
             return [f"{date.fromisoformat(text) + timedelta(days)}" for days in (0, -1, 1)]
         return [f"{datetime.fromisoformat(text) + timedelta(0, s)}" for s in (0, -60, 60)]
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or the first or last one there is
         return []

@@ -25,7 +25,7 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from functools import cache, partial
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from tinysql.errors import InputError
 from tinysql.sql.catalog import Column, Reference, Table, parents_first
@@ -64,7 +64,7 @@ def fill(
     num_rows: int = 32,
     hints: Hints = MappingProxyType({}),
     sorted_by: Mapping[str, Sequence[str]] = MappingProxyType({}),
-    thin: bool = False,
+    sizes: Literal["even", "uneven", "thin"] = "even",
 ) -> bytes:
     """A snapshot of a database with this schema and random rows in every table.
 
@@ -75,7 +75,8 @@ def fill(
         hints: values that some rows shall have.
         sorted_by: by table, columns that a query sorts by, in order; some rows tie on the first of
             them, however many, and on nothing else.
-        thin: tables have two rows at most, some of them none.
+        sizes: even, num_rows in every table; uneven, up to a fifth fewer, so that no number of rows
+            is the answer to a COUNT on every database; thin, two at most and some none.
 
     Raises:
         InputError: SQLite refuses the schema, or a table takes none of the rows.
@@ -86,10 +87,21 @@ def fill(
         connection.deserialize(empty)
         filled: dict[Reference, Keys] = {}
         for table in parents_first(tables):
-            size = rng.randrange(3) if thin else num_rows
-            if size:
-                keys = sorted_by.get(table.name, ())
-                _fill_table(connection, table, hints.get(table.name, {}), keys, filled, rng, size)
+            least, most = {
+                "even": (num_rows, num_rows), "uneven": (num_rows - num_rows // 5, num_rows),
+                "thin": (0, 2),
+            }[sizes]  # fmt: skip
+            size = rng.randint(least, most)
+            if not size:
+                continue
+            keys = sorted_by.get(table.name, ())
+            took = _fill_table(
+                connection, table, hints.get(table.name, {}), keys, filled, rng, size
+            )
+            if not took and sizes != "thin":
+                raise InputError(
+                    f"table {table.name!r} takes none of {size} random rows; drop constraints"
+                )
         connection.commit()
         return connection.serialize()
 
@@ -102,14 +114,17 @@ def _fill_table(
     filled: dict[Reference, Keys],
     rng: random.Random,
     num_rows: int,
-) -> None:
-    """Insert rows and note in `filled` which values a foreign key may take."""
+) -> int:
+    """Insert rows and note in `filled` which values a foreign key may take; how many went in."""
     pools = [
         _pool(column, hints.get(column.name, ()), filled, rng, num_rows) for column in table.columns
     ]
     names = [column.name for column in table.columns]
     rows = draw_rows(pools, rng, num_rows, [names.index(name) for name in sorted_by])
     for place, column in enumerate(table.columns):
+        known = [value for value in pools[place].values if value is not None]
+        for row in rows if column.is_required and known else ():
+            row[place] = rng.choice(known) if row[place] is None else row[place]
         if column.is_key:
             keys = _distinct_keys(column, pools[place], rng, num_rows)
             for row, key in zip(rows, keys, strict=False):
@@ -120,11 +135,8 @@ def _fill_table(
     rng.shuffle(rows)
     name = table.name.replace('"', '""')
     marks = ", ".join("?" * len(table.columns))
-    cursor = connection.executemany(f'INSERT OR IGNORE INTO "{name}" VALUES ({marks})', rows)
-    if cursor.rowcount < 1:
-        raise InputError(
-            f"table {table.name!r} takes none of {num_rows} random rows; drop constraints"
-        )
+    insert = f'INSERT OR IGNORE INTO "{name}" VALUES ({marks})'
+    return connection.executemany(insert, rows).rowcount
 
 
 def _pool(

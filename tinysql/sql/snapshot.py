@@ -51,5 +51,5 @@ def read_snapshot(file: Path) -> tuple[bytes, tuple[Table, ...]]:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             tables = read_tables(connection)
             return connection.serialize(), tuple(tables)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, ValueError, sqlite3.Error) as error:
         raise InputError(f"database {file}: cannot be read: {error}") from error

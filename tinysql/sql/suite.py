@@ -53,14 +53,15 @@ class Suite:
 
     @property
     def is_weak(self) -> bool:
-        """Whether every gold answers with nothing, or NULLs alone, on every database."""
-        return not any(
-            cell is not None
-            for answers in self.answers
-            for each in answers
-            for row in each.gold.rows
-            for cell in row
-        )
+        """Whether some gold says nothing: no rows, NULLs alone, or the same on every database."""
+        return any(_says_nothing(answers) for answers in self.answers)
+
+    def needs_order(self, pred_sql: str, run: Run) -> bool:
+        """Whether an order is asked of the prediction: by the gold that it is right by."""
+        for gold, answers in zip(self.golds, self.answers, strict=True):
+            if judge(pred_sql, answers, run).holds:
+                return gold.is_ordered and any(len(each.groups) > 1 for each in answers)
+        return False
 
     @property
     def varies(self) -> bool:
@@ -83,13 +84,21 @@ class Suite:
         for answers in self.answers[1:]:
             if best.verdict in (Verdict.STRICT, Verdict.ERROR):
                 break
-            best = min(best, judge(pred_sql, answers, run), key=_rank)
+            best = min(best, judge(pred_sql, answers, run), key=rank)
         return best
 
 
-def _rank(judgement: Judgement) -> tuple[int, float]:
-    tier = _TIERS.index(judgement.verdict) if judgement.verdict in _TIERS else len(_TIERS)
+def rank(judgement: Judgement) -> tuple[int, float]:
+    """The better a judgement, the lower; those without a tier are equal."""
+    tier = _TIERS.index(judgement.verdict) if judgement.holds else len(_TIERS)
     return tier, -judgement.precision
+
+
+def _says_nothing(answers: Sequence[Answer]) -> bool:
+    cells = [cell for each in answers for row in each.gold.rows for cell in row]
+    if all(cell is None for cell in cells):
+        return True
+    return len(answers) > 1 and all(each.gold.rows == answers[0].gold.rows for each in answers)
 
 
 def make_suite(
@@ -138,6 +147,28 @@ def make_suite(
     return Suite(golds, [chosen, *others], score)
 
 
+def challenge(
+    schema_sql: str,
+    golds: Sequence[Gold],
+    pred: Gold,
+    *,
+    seed: str | int,
+    num_databases: int,
+    num_rows: int = 32,
+    run: Run = run,
+) -> Suite:
+    """Databases around the constants of golds and prediction, which a right prediction survives.
+
+    Raises as make_suite.
+    """
+    tables = prepare(schema_sql)[1]
+    candidates = _candidates(schema_sql, [*golds, pred], tables, f"{seed}/challenge", num_rows, ())
+    databases = list(islice(candidates, num_databases))
+    return Suite(
+        golds, [[answer(gold, each, run) for each in databases] for gold in golds], None
+    )
+
+
 def suite_of_database(database: bytes, golds: Sequence[Gold], run: Run = run) -> Suite:
     """A suite of one database that is given. Raises GoldError: a gold does not run."""
     return Suite(golds, [[answer(gold, database, run)] for gold in golds], None)
@@ -163,7 +194,7 @@ def _candidates(
             num_rows=rows,
             hints=hints,
             sorted_by=sorted_by,
-            thin=thin,
+            sizes="thin" if thin else "uneven",
         )
 
 
