@@ -85,8 +85,8 @@ def score(
             tally.add(scored)
             stream.write(json.dumps(asdict(scored)) + "\n")
     summary = tally.summary()
-    if page is not None:
-        _write_page(page, out, base)
+    if page is not None or base is not None:
+        summary |= _compare(out, base, page)
     if wants_json(json_output):
         print(json.dumps({"out": str(out), **summary}))  # noqa: T201
     else:
@@ -123,14 +123,19 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _write_page(page: Path, verdicts: Path, base: Path | None) -> None:
+def _compare(verdicts: Path, base: Path | None, page: Path | None) -> dict[str, Any]:
+    """What tells two models apart, if there are two; and the page, if one is wanted."""
+    from tinysql.evaluate.breakdown import as_json, compare_models  # noqa: PLC0415
     from tinysql.evaluate.page import write_page  # noqa: PLC0415
 
     rows, base_rows = _verdicts(verdicts), _verdicts(base) if base else None
     try:
-        write_page(page, title=verdicts.stem, rows=rows, base_rows=base_rows)
+        found = {"comparison": as_json(compare_models(base_rows, rows))} if base_rows else {}
+        if page is not None:
+            write_page(page, title=verdicts.stem, rows=rows, base_rows=base_rows)
     except ValueError as error:
         raise UserError(f"--base {base}: {error}") from error
+    return found
 
 
 def _verdicts(path: Path) -> list[dict[str, Any]]:
@@ -150,6 +155,8 @@ def _print(summary: dict[str, Any]) -> None:
                 f"{found['low']:.4f} to {found['high']:.4f}",
             )  # fmt: skip
     console.print(table)
+    if "comparison" in summary:
+        console.print(summary["comparison"]["overall"]["words"])
     for name, count in summary["error_classes"].items():
         console.print(f"{count:>7} {name.replace('_', ' ')}")
     for name in ("weak", "varies", "gold_invalid"):

@@ -23,9 +23,6 @@ from cluster.lease import hold
 from cluster.steps import Resources, Step, StepContext, StepKind
 from cluster.store import Store
 
-# Small tensors: more threads would only wait for each other.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 ROOT = Path(__file__).resolve().parent.parent
 FUNCTIONS = ROOT / "tests" / "cluster"
 sys.path.append(str(FUNCTIONS))  # ray_functions, under the name that workers import it by

@@ -48,6 +48,7 @@ def test_score_writes_a_verdict_per_row_and_a_page(tinysql: Tinysql, tmp_path: P
         "--page", "both.html", "--base", "verdicts.jsonl", "--workers", "2",
     )  # fmt: skip
     assert compared.returncode == 0, compared.stderr
+    assert json.loads(compared.stdout)["comparison"]["overall"]["only_tuned"] == 0
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "verdicts.jsonl").read_bytes()
     assert "not distinguishable" in (tmp_path / "both.html").read_text()
 

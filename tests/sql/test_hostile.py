@@ -20,6 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinysql.evaluate.items import ScoreConfig
+from tinysql.evaluate.scoring import score_all
 from tinysql.sql.compare import Answer, Verdict, judge
 from tinysql.sql.execute import DEFAULT_LIMITS, Result, run
 from tinysql.sql.gold import answer, read_gold
@@ -107,6 +109,15 @@ def disk(folder: Path) -> dict[str, tuple[int, str]]:
 
 def judged(worker: Worker, sql: str) -> set[Verdict]:
     return {worker.call(judge, sql, gold, timeout=SECONDS).verdict for gold in golds()}
+
+
+def test_the_whole_scorer_survives_every_fifth(worker: Worker) -> None:
+    config = ScoreConfig(num_databases=2, spider=True)
+    row = {"id": 1, "schema_sql": SCHEMA, "gold_sql": GOLDS[0]}
+    for case in CASES[::5]:
+        asked = [{**row, "pred_sql": sql_of(case)}]
+        (found,) = worker.call(score_all, asked, config, timeout=SECONDS)
+        assert not found.subset, case["name"]
 
 
 def test_corpus_has_over_two_hundred_different_predictions() -> None:
