@@ -338,7 +338,7 @@ class Unreliable(Engine):
     def answer(self, schema_sql: str, tables: Tables, sql: str) -> list[Row]:  # noqa: ARG002
         return next(self._answers)
 
-    _namespace = _execute = _query = _is_broken = None  # type: ignore[assignment]
+    _namespace = _execute = _query = _is_broken = _kind = None  # type: ignore[assignment]
 
 
 def test_other_data_are_tried_until_an_answer_says_something() -> None:

@@ -70,10 +70,9 @@ def test_score_broken_row_raises_instead_of_scoring(change: dict[str, str], word
         score([{**ROWS[0], **change}], [GOLDS[0]], CONFIG)
 
 
-def test_score_gold_that_a_constant_matches_raises() -> None:
-    row = {**ROWS[0], "gold_sql": "SELECT 1"}
-    with pytest.raises(RuntimeError, match="constant answer"):
-        score([row], ["SELECT 1"], CONFIG)
+def test_score_gold_that_is_a_constant_is_weak() -> None:
+    (found,) = score([{**ROWS[0], "gold_sql": "SELECT 1"}], ["SELECT 1"], CONFIG)
+    assert (found.strict, found.weak) == (True, True)
 
 
 def test_write_predictions_round_trip(tmp_path: Path) -> None:

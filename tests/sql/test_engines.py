@@ -236,7 +236,7 @@ def test_insert_sql_writes_literals_that_come_back() -> None:
     assert connection.execute("SELECT * FROM t").fetchall() == rows
 
 
-@pytest.mark.parametrize("cell", [float("inf"), float("nan"), b"x"])
+@pytest.mark.parametrize("cell", [float("inf"), float("nan")])
 def test_insert_sql_refuses_what_has_no_literal(cell: object) -> None:
     with pytest.raises(ValueError, match="no literal"):
         insert_sql({"t": [(cell,)]})
