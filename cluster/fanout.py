@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -62,20 +63,21 @@ class _Work:
 
     attempt: Attempt
     inputs: Inputs
-    function: Callable[..., Mapping[str, JsonValue]]
+    function: str
     cpus: float
     gpus: float
 
 
 def map_shards(
     context: StepContext,
-    function: Callable[..., Mapping[str, JsonValue]],
+    function: str,
     shards: Sequence[Shard],
     *,
     gpu: bool = False,
 ) -> list[Receipt]:
     """The receipts of all shards, in order, after running those that have none.
 
+    The function, named as "package.module.function", is imported by the workers alone:
     function(out_dir, **local parent directories, **shard.arguments) returns JSON-able metrics and
     writes its files below out_dir. gpu asks for a GPU per shard where the cluster has any, and
     then passes device="cuda".
@@ -107,6 +109,13 @@ def map_shards(
     return [receipts[name] for name in names]
 
 
+def load_function(name: str) -> Callable[..., Mapping[str, JsonValue]]:
+    """The function of this dotted name."""
+    module, _, function = name.rpartition(".")
+    loaded: Callable[..., Mapping[str, JsonValue]] = getattr(import_module(module), function)
+    return loaded
+
+
 def cause_of(error: RayError) -> Exception:
     """What the function raised, where that is what failed; else the Ray error itself."""
     cause = error.cause if isinstance(error, RayTaskError) else None
@@ -130,7 +139,7 @@ def numbers_in(metrics: Mapping[str, object]) -> dict[str, object]:
 
 def _work(
     context: StepContext,
-    function: Callable[..., Mapping[str, JsonValue]],
+    function: str,
     gpu: bool,
 ) -> _Work:
     resources = context.step.resources
@@ -216,7 +225,7 @@ def _run_shard(work: _Work, shard: Shard) -> Receipt:
         out_dir = Path(folder)
         placement = {"device": "cuda"} if work.gpus else {}
         arguments = {**work.inputs.local_dirs(), **shard.arguments, **placement}
-        metrics = work.function(out_dir, **arguments)
+        metrics = load_function(work.function)(out_dir, **arguments)
         objects = work.attempt.put_dir(out_dir)
     seconds = meter.timings().seconds
     usage = meter.usage() + Usage(gpu_seconds=round(work.gpus * seconds, 3))

@@ -7,11 +7,10 @@ OSError are retried, because the death of a neighbor looks like one.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import ray
-from pydantic import JsonValue
 from ray import train
 from ray.exceptions import RayError
 
@@ -40,7 +39,7 @@ _OWN_ERRORS = (
 
 def run_gang(
     context: StepContext,
-    function: Callable[..., Mapping[str, JsonValue]],
+    function: str,
     arguments: Mapping[str, Any],
     *,
     gpu: bool,
@@ -48,12 +47,13 @@ def run_gang(
 ) -> Receipt:
     """The receipt of the training, after running or resuming it unless it is there already.
 
-    Every rank calls function(out_dir, **local parent directories, rank=, world_size=, local_rank=,
-    device=, log=, save=, restore=, **arguments). log(row) counts on rank 0 only; its "step" moves
-    the progress bar and its "num_steps", if any, is the total. save(folder, metrics) must be called
-    by all ranks together, with the same metrics["step"]; restore is what save was given, of all
-    ranks merged. Rank 0's metrics and files below out_dir are the result. Where the step does not
-    say how many workers it wants, their number divides shared_rows.
+    The function, named as "package.module.function", is imported by the ranks alone: every one
+    calls function(out_dir, **local parent directories, rank=, world_size=, local_rank=, device=,
+    log=, save=, restore=, **arguments). log(row) counts on rank 0 only; its "step" moves the
+    progress bar and its "num_steps", if any, is the total. save(folder, metrics) must be called by
+    all ranks together, with the same metrics["step"]; restore is what save was given, of all ranks
+    merged. Rank 0's metrics and files below out_dir are the result. Where the step does not say how
+    many workers it wants, their number divides shared_rows.
 
     Raises what the function raised, with the rank's traceback as a note.
     """
@@ -107,7 +107,7 @@ def _show(context: StepContext, row: Mapping[str, Any], shown: int) -> int:
 
 def _work(
     context: StepContext,
-    function: Callable[..., Mapping[str, JsonValue]],
+    function: str,
     arguments: Mapping[str, Any],
     gpu: bool,
     shared_rows: int,

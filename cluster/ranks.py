@@ -12,7 +12,7 @@ import os
 import secrets
 import tempfile
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from ray.train import collective
 from cluster.artifact import Attempt
 from cluster.checkpoints import checkpoint_name, find_checkpoint, list_files, load_checkpoint
 from cluster.errors import IntegrityError
-from cluster.fanout import Inputs
+from cluster.fanout import Inputs, load_function
 from cluster.manifest import Meter, Usage
 
 SHARD = "gang"
@@ -39,7 +39,7 @@ class GangWork:
 
     attempt: Attempt
     inputs: Inputs
-    function: Callable[..., Mapping[str, JsonValue]]
+    function: str
     arguments: dict[str, Any]
     workers: int
     cpus: float
@@ -102,7 +102,7 @@ def train_rank(config: dict[str, GangWork]) -> None:
             return
         log, close = _logger(work) if rank == 0 else (_ignore, _nothing)
         try:
-            metrics = work.function(
+            metrics = load_function(work.function)(
                 out_dir,
                 **work.inputs.local_dirs(),
                 rank=rank,

@@ -16,15 +16,17 @@ def run(context: StepContext, config: BaseConfig) -> dict[str, Any]:
     """Pre-train from scratch on the dataset, or copy a model into the store."""
     from cluster.fanout import Shard, map_shards  # noqa: PLC0415
     from cluster.gang import run_gang  # noqa: PLC0415
-    from tinysql.train.base import import_model, pretrain  # noqa: PLC0415
 
     if config.source == "scratch":
         rows = config.training.batch_rows
-        receipt = run_gang(context, pretrain, {"config": config}, gpu=True, shared_rows=rows)
+        receipt = run_gang(
+            context, "tinysql.train.base.pretrain", {"config": config}, gpu=True, shared_rows=rows
+        )
     elif config.is_local:
         return _import_here(context, config)
     else:
-        (receipt,) = map_shards(context, import_model, [Shard("model", {"config": config})])
+        shards = [Shard("model", {"config": config})]
+        (receipt,) = map_shards(context, "tinysql.train.base.import_model", shards)
     context.include(receipt)
     return receipt.metrics
 

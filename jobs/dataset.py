@@ -19,14 +19,13 @@ def run(context: StepContext, config: DatasetConfig) -> dict[str, Any]:
     """Generate every shard, and write the card."""
     from cluster.fanout import Shard, map_shards  # noqa: PLC0415
     from tinysql.data.card import check_held_out, dataset_card  # noqa: PLC0415
-    from tinysql.data.generate import generate_shard  # noqa: PLC0415
 
     planned = dataset_shards(config)
     shards = [
         Shard(shard.file_name.removesuffix(".parquet"), {"config": config, **shard._asdict()})
         for shard in planned
     ]
-    receipts = map_shards(context, generate_shard, shards)
+    receipts = map_shards(context, "tinysql.data.generate.generate_shard", shards)
     for receipt in receipts:
         context.include(receipt)
     counts = (

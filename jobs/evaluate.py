@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tinysql.evaluate.decode import Completion
     from tinysql.evaluate.items import Scored
     from tinysql.evaluate.score import EvaluationConfig
+    from tinysql.evaluate.tally import Tally
+    from tinysql.models.files import Loaded
 
 Model = Annotated[
     str, typer.Option(help="A Hugging Face directory; with --endpoint, the name of the model.")
@@ -36,6 +38,13 @@ Base = Annotated[
 Endpoint = Annotated[
     str | None,
     typer.Option(help="URL of an OpenAI-compatible server; its key comes from OPENAI_API_KEY."),
+]
+ExactOnly = Annotated[
+    bool,
+    typer.Option(
+        "--exact-only",
+        help="Only how often greedy decoding would write the gold, from one pass per batch.",
+    ),
 ]
 Samples = Annotated[int, typer.Option(min=1, help="Answers per row; above 1 also pass@k, votes.")]
 Temperature = Annotated[float, typer.Option(help="Of the samples.")]
@@ -62,6 +71,7 @@ def evaluate(
     limit: Limit = None,
     base: Base = None,
     endpoint: Endpoint = None,
+    exact_only: ExactOnly = False,
     samples: Samples = 1,
     temperature: Temperature = 0.8,
     databases: Databases = 4,
@@ -78,28 +88,34 @@ def evaluate(
 
     wanted = {"split": split, "limit": limit, "num_databases": databases, "seed": seed}
     config = checked_config(EvaluationConfig, wanted, _OPTIONS)
-    if endpoint and samples > 1:
-        raise UserError("--samples: got more than 1 with --endpoint, expected a model directory")
+    if endpoint and (samples > 1 or exact_only):
+        option = "--samples" if samples > 1 else "--exact-only"
+        raise UserError(f"{option}: got --endpoint, too; expected a model directory")
+    if exact_only and (base or samples > 1):
+        raise UserError("--exact-only: got --base or --samples, too; expected it alone")
     rows = _rows(data, config)
     with whole_folder(out) as folder:
-        answer = _asking(endpoint, model) if endpoint else _decoding(Path(model), device)
-        found, truncated = _score(rows, answer, config, "model")
-        others = None
-        if base is not None:
-            others, _ = _score(rows, _decoding(base, device), config, "base")
-        summary = _write(folder, found, others, truncated, {"model": model, "data": str(data)})
-        if samples > 1:
-            summary["samples"] = _sampled(
-                rows, Path(model), config, samples, temperature, device
-            )
-        (folder / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+        about: dict[str, Any] = {"model": model, "data": str(data)}
+        loaded = None if endpoint else _load(Path(model), device)
+        if exact_only and loaded:
+            summary = _read_golds(folder, rows, loaded, about)
+        else:
+            asking = _asking(str(endpoint), model, config)
+            answers = _decoding(loaded, rows, config) if loaded else asking
+            answered = _score(rows, answers, config, "model")
+            others = None
+            if base is not None:
+                others = _score(rows, _decoding(_load(base, device), rows, config), config, "base")
+            if samples > 1 and loaded:
+                about["samples"] = _sampled(rows, loaded, config, samples, temperature)
+            summary = _write(folder, answered, others, about)
     if wants_json(json_output):
         print(json.dumps({"out": str(out), **summary}))  # noqa: T201
     else:
         _print(summary, out)
 
 
-Answers = Callable[[Sequence[str], "EvaluationConfig"], "list[Completion]"]
+Answers = Callable[[Sequence[str]], "list[Completion]"]
 
 
 def _rows(data: Path, config: "EvaluationConfig") -> list[dict[str, Any]]:
@@ -112,24 +128,57 @@ def _rows(data: Path, config: "EvaluationConfig") -> list[dict[str, Any]]:
     return read_rows(data, config.split, 0, min(total, config.limit or total))
 
 
-def _decoding(folder: Path, device: str) -> Answers:
-    from tinysql.evaluate.decode import greedy  # noqa: PLC0415
+def _load(folder: Path, device: str) -> "Loaded":
     from tinysql.models.files import load_model  # noqa: PLC0415
 
-    network, tokenizer = load_model(folder, device=device)
+    # Full precision: in half precision near ties, and so the answers, depend on the batch.
+    return load_model(folder, device=device)
 
-    def answers(prompts: Sequence[str], config: "EvaluationConfig") -> "list[Completion]":
-        return greedy(
-            network, tokenizer, prompts, max_new_tokens=config.max_new_tokens, batch_size=_BATCH
-        )
+
+def _decoding(
+    loaded: "Loaded", rows: Sequence[dict[str, Any]], config: "EvaluationConfig"
+) -> Answers:
+    from tinysql.evaluate.decode import greedy  # noqa: PLC0415
+    from tinysql.evaluate.proof import prove_decoding  # noqa: PLC0415
+
+    most = config.max_new_tokens
+    prove_decoding(*loaded, _prompts(rows), max_new_tokens=most)
+
+    def answers(prompts: Sequence[str]) -> "list[Completion]":
+        return greedy(*loaded, prompts, max_new_tokens=most, batch_size=_BATCH)
 
     return answers
 
 
-def _asking(url: str, name: str) -> Answers:
+def _prompts(rows: Sequence[dict[str, Any]]) -> list[str]:
+    from tinysql.data.prompts import format_prompt  # noqa: PLC0415
+
+    return [format_prompt(row["question"], row["schema_sql"]) for row in rows]
+
+
+def _read_golds(
+    folder: Path, rows: Sequence[dict[str, Any]], loaded: "Loaded", about: dict[str, Any]
+) -> dict[str, Any]:
+    from tinysql.data.prompts import format_completion  # noqa: PLC0415
+    from tinysql.evaluate.stats import rate  # noqa: PLC0415
+    from tinysql.evaluate.teacher import teacher_forced  # noqa: PLC0415
+
+    matches: list[bool] = []
+    with one_bar("model", len(rows), "rows") as advance:
+        for start in range(0, len(rows), 4 * _BATCH):
+            part = rows[start : start + 4 * _BATCH]
+            golds = [format_completion(row["gold_sql"]) for row in part]
+            matches += teacher_forced(*loaded, _prompts(part), golds, batch_size=_BATCH)
+            advance(len(part))
+    summary = about | {"n": len(rows), "exact": asdict(rate(sum(matches), len(rows)))}
+    (folder / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    return summary
+
+
+def _asking(url: str, name: str, config: "EvaluationConfig") -> Answers:
     from tinysql.evaluate.answers import endpoint_answers  # noqa: PLC0415
 
-    def answers(prompts: Sequence[str], config: "EvaluationConfig") -> "list[Completion]":
+    def answers(prompts: Sequence[str]) -> "list[Completion]":
         return endpoint_answers(
             url,
             name,
@@ -144,72 +193,68 @@ def _asking(url: str, name: str) -> Answers:
     return answers
 
 
+class _Answered(NamedTuple):
+    """A model's scored answers, and what they add up to."""
+
+    rows: "list[Scored]"
+    tally: "Tally"
+
+
 def _score(
     rows: Sequence[dict[str, Any]], answers: Answers, config: "EvaluationConfig", name: str
-) -> tuple[list["Scored"], int]:
-    """The scored answer to each row, and how many answers were cut off."""
-    from tinysql.data.prompts import format_prompt  # noqa: PLC0415
+) -> _Answered:
     from tinysql.evaluate.score import score  # noqa: PLC0415
+    from tinysql.evaluate.tally import Tally  # noqa: PLC0415
 
-    found: list[Scored] = []
-    truncated = 0
+    found = _Answered([], Tally())
     with one_bar(name, len(rows), "rows") as advance:
         for start in range(0, len(rows), 4 * _BATCH):
             part = rows[start : start + 4 * _BATCH]
-            prompts = [format_prompt(row["question"], row["schema_sql"]) for row in part]
-            completions = answers(prompts, config)
-            truncated += sum(each.truncated for each in completions)
-            found += score(part, [each.text for each in completions], config)
+            completions = answers(_prompts(part))
+            scored = score(part, [each.text for each in completions], config)
+            for each, completion in zip(scored, completions, strict=True):
+                found.tally.add(each, truncated=completion.truncated)
+            found.rows.extend(scored)
             advance(len(part))
-    return found, truncated
+    return found
 
 
 def _write(
     folder: Path,
-    found: Sequence["Scored"],
-    others: Sequence["Scored"] | None,
-    truncated: int,
+    answered: "_Answered",
+    base: "_Answered | None",
     about: dict[str, str],
 ) -> dict[str, Any]:
-    from tinysql.evaluate.breakdown import as_json, compare_models  # noqa: PLC0415
-    from tinysql.evaluate.page import write_page  # noqa: PLC0415
-    from tinysql.evaluate.score import count, summarize, write_predictions  # noqa: PLC0415
+    from tinysql.evaluate.predictions import write_predictions  # noqa: PLC0415
+    from tinysql.evaluate.results import write_results  # noqa: PLC0415
 
-    write_predictions(folder / "predictions.parquet", found)
-    rows = [asdict(each) for each in found]
-    summary = {**about, **summarize([{**count(found), "truncated": truncated}])}
-    base_rows = None
-    if others is not None:
-        write_predictions(folder / "base-predictions.parquet", others)
-        base_rows = [asdict(each) for each in others]
-        summary["comparison"] = as_json(compare_models(base_rows, rows))
-    write_page(
-        folder / "page.html", title=Path(about["model"]).name, rows=rows, base_rows=base_rows,
-        summary=about,
+    write_predictions(folder / "predictions.parquet", answered.rows)
+    if base is not None:
+        write_predictions(folder / "base-predictions.parquet", base.rows)
+    return write_results(
+        folder, answered.tally, [asdict(each) for each in answered.rows],
+        None if base is None else [asdict(each) for each in base.rows],
+        title=Path(about["model"]).name, about=about,
     )  # fmt: skip
-    return summary
 
 
 def _sampled(
     rows: Sequence[dict[str, Any]],
-    folder: Path,
+    loaded: "Loaded",
     config: "EvaluationConfig",
     num_samples: int,
     temperature: float,
-    device: str,
 ) -> dict[str, Any]:
-    from tinysql.data.prompts import format_prompt  # noqa: PLC0415
     from tinysql.evaluate.sampling import sample  # noqa: PLC0415
     from tinysql.evaluate.score import score  # noqa: PLC0415
     from tinysql.evaluate.voting import of_samples, vote  # noqa: PLC0415
-    from tinysql.models.files import load_model  # noqa: PLC0415
     from tinysql.sql.worker import Worker  # noqa: PLC0415
 
-    network, tokenizer = load_model(folder, device=device)
+    network, tokenizer = loaded
     drawn = sample(
         network,
         tokenizer,
-        [format_prompt(row["question"], row["schema_sql"]) for row in rows],
+        _prompts(rows),
         num_samples=num_samples,
         temperature=temperature,
         top_p=_TOP_P,
@@ -232,11 +277,11 @@ def _sampled(
 def _print(summary: dict[str, Any], out: Path) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for name in ("execution", "equivalent", "exact"):
-        found = summary[name]
-        console.print(
-            f"{name:<11} {found['rate']:.4f}  ({found['k']}/{found['n']}, "
-            f"95% interval {found['low']:.4f} to {found['high']:.4f})"
-        )
+        if found := summary.get(name):
+            console.print(
+                f"{name:<11} {found['rate']:.4f}  ({found['k']}/{found['n']}, "
+                f"95% interval {found['low']:.4f} to {found['high']:.4f})"
+            )
     if "comparison" in summary:
         console.print(summary["comparison"]["overall"]["words"])
     if "samples" in summary:
@@ -244,7 +289,7 @@ def _print(summary: dict[str, Any], out: Path) -> None:
         for k, value in sampled["pass_at"].items():
             console.print(f"pass@{k:<6} {value:.4f}")
         console.print(f"majority    {sampled['majority']['rate']:.4f}")
-    console.print(f"all of it: {out / 'page.html'}")
+    console.print(f"all of it: {out}")
 
 
 if __name__ == "__main__":

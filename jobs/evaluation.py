@@ -3,36 +3,54 @@
     python -m jobs.evaluation --recipe quickstart --store runs
 """
 
-import json
+import io
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
+from cluster.errors import UserError
 from cluster.steps import StepContext, StepKind
-from tinysql.evaluate.score import EvaluationConfig, summarize
+from tinysql.evaluate.score import EvaluationConfig
 
 SHARD_ROWS = 250
+_PREDICTIONS = "predictions-"
 _METRICS = ("n", "execution", "equivalent", "exact", "verdicts", "mutation_score")
 
 
 def run(context: StepContext, config: EvaluationConfig) -> dict[str, Any]:
-    """Score every shard of the split, and add the summary."""
+    """Score every shard of the split, and add the summary and the page."""
     from cluster.fanout import Shard, map_shards  # noqa: PLC0415
-    from tinysql.evaluate.shard import evaluate_shard  # noqa: PLC0415
+    from tinysql.errors import InputError  # noqa: PLC0415
+    from tinysql.evaluate.predictions import read_predictions  # noqa: PLC0415
+    from tinysql.evaluate.results import write_results  # noqa: PLC0415
+    from tinysql.evaluate.tally import merged  # noqa: PLC0415
 
     num_rows = _num_rows(context, config)
     shards = []
     for number, start in enumerate(range(0, num_rows, SHARD_ROWS)):
-        name = f"predictions-{number:05d}"
+        name = f"{_PREDICTIONS}{number:05d}"
         stop = min(start + SHARD_ROWS, num_rows)
         arguments = {"name": name, "start": start, "stop": stop, "config": config}
         shards.append(Shard(name, arguments))
-    receipts = map_shards(context, evaluate_shard, shards, gpu=True)
+    receipts = map_shards(context, "tinysql.evaluate.shard.evaluate_shard", shards, gpu=True)
     for receipt in receipts:
         context.include(receipt)
-    summary = summarize([receipt.metrics for receipt in receipts])
+    rows = [
+        row
+        for receipt in receipts
+        for ref in receipt.objects
+        for row in read_predictions(io.BytesIO(context.store.read(ref.key)))
+    ]
+    counts = [cast("dict[str, Any]", receipt.metrics["tally"]) for receipt in receipts]
+    base_rows = _baseline(context) if config.compare else None
     with TemporaryDirectory() as folder:
-        (Path(folder) / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+        try:
+            summary = write_results(
+                Path(folder), merged(counts), rows, base_rows,
+                title=context.step.name, about=_about(context),
+            )  # fmt: skip
+        except InputError as error:
+            raise UserError(f"{context.step.name}: {error}") from error
         context.put_dir(Path(folder))
     return {key: summary[key] for key in _METRICS}
 
@@ -43,9 +61,24 @@ def _num_rows(context: StepContext, config: EvaluationConfig) -> int:
     return rows if config.limit is None else min(rows, config.limit)
 
 
+def _baseline(context: StepContext) -> list[dict[str, Any]]:
+    from tinysql.evaluate.predictions import read_predictions  # noqa: PLC0415
+
+    files = sorted(context.input("baseline").glob(f"{_PREDICTIONS}*.parquet"))
+    return [row for file in files for row in read_predictions(file)]
+
+
+def _about(context: StepContext) -> dict[str, str]:
+    """What was evaluated: the path of each parent, by its role."""
+    return {role: parent.path for role, parent in context.step.parents.items()}
+
+
+def _roles(config: EvaluationConfig) -> tuple[str, ...]:
+    return ("model", "dataset", "baseline") if config.compare else ("model", "dataset")
+
+
 KIND: StepKind = StepKind(
-    "evaluation", 2, EvaluationConfig, lambda _: ("model", "dataset"), run,
-    lambda config: config.split,
+    "evaluation", 3, EvaluationConfig, _roles, run, lambda config: config.split
 )
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from tinysql.data.interchange.config import ExportConfig
 def run(context: StepContext, config: ExportConfig) -> dict[str, Any]:
     """Write every Parquet file of the dataset in the format."""
     from cluster.fanout import Shard, map_shards  # noqa: PLC0415
-    from tinysql.data.interchange.export import check_splits, export_file, split_of  # noqa: PLC0415
+    from tinysql.data.interchange.export import check_splits, split_of  # noqa: PLC0415
 
     names = [ref.name for ref in context.inputs["dataset"].manifest().objects]
     names = [name for name in names if split_of(name)]
@@ -22,7 +22,7 @@ def run(context: StepContext, config: ExportConfig) -> dict[str, Any]:
         for name in names
         if config.splits is None or split_of(name) in config.splits
     ]
-    receipts = map_shards(context, export_file, shards)
+    receipts = map_shards(context, "tinysql.data.interchange.export.export_file", shards)
     for receipt in receipts:
         context.include(receipt)
     return {

@@ -18,9 +18,9 @@ def run(context: StepContext, config: ImportConfig) -> dict[str, Any]:
     if config.revision is None:
         return _import_here(context, config)
     from cluster.fanout import Shard, map_shards  # noqa: PLC0415
-    from tinysql.data.interchange.importing import import_shard  # noqa: PLC0415
 
-    (receipt,) = map_shards(context, import_shard, [Shard("import", {"config": config})])
+    shards = [Shard("import", {"config": config})]
+    (receipt,) = map_shards(context, "tinysql.data.interchange.importing.import_shard", shards)
     context.include(receipt)
     return receipt.metrics
 

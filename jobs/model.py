@@ -12,11 +12,11 @@ from tinysql.train.config import TrainingConfig
 def run(context: StepContext, config: TrainingConfig) -> dict[str, Any]:
     """Fine-tune, resuming from the last checkpoint when there is one."""
     from cluster.gang import run_gang  # noqa: PLC0415
-    from tinysql.train.finetune import finetune  # noqa: PLC0415
 
     receipt = run_gang(
-        context, finetune, {"config": config}, gpu=True, shared_rows=config.batch_rows
-    )
+        context, "tinysql.train.finetune.finetune", {"config": config},
+        gpu=True, shared_rows=config.batch_rows,
+    )  # fmt: skip
     context.include(receipt)
     return receipt.metrics
 

@@ -33,7 +33,7 @@ def run(context: StepContext, config: NaturalConfig) -> dict[str, Any]:
     given = {"config": config, "endpoint": _endpoint(config)}
     receipts = map_shards(
         context,
-        write_shard,
+        "jobs.natural.write_shard",
         [
             Shard(shard.file_name.removesuffix(".parquet"), given | shard._asdict())
             for shard in shards

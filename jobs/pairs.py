@@ -14,7 +14,7 @@ from tinysql.interp.config import PairsConfig
 def run(context: StepContext, config: PairsConfig) -> dict[str, Any]:
     """Build the pairs of every feature under the model's tokenizer."""
     from cluster.fanout import Shard, map_shards  # noqa: PLC0415
-    from tinysql.interp.pairs import check_found, generate_pairs, write_summary  # noqa: PLC0415
+    from tinysql.interp.pairs import check_found, write_summary  # noqa: PLC0415
 
     shards = [
         Shard(
@@ -27,7 +27,7 @@ def run(context: StepContext, config: PairsConfig) -> dict[str, Any]:
         )
         for feature in config.features
     ]
-    receipts = map_shards(context, generate_pairs, shards)
+    receipts = map_shards(context, "tinysql.interp.pairs.generate_pairs", shards)
     counts: list[Any] = [receipt.metrics for receipt in receipts]
     features = {name: entry for each in counts for name, entry in each["features"].items()}
     check_found(features, config.split)

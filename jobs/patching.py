@@ -13,13 +13,12 @@ from tinysql.interp.config import PatchingConfig
 def run(context: StepContext, config: PatchingConfig) -> dict[str, Any]:
     """Patch every layer of the model on its own."""
     from cluster.fanout import Shard, map_shards  # noqa: PLC0415
-    from tinysql.interp.patching import patch_layer  # noqa: PLC0415
 
     shards = [
         Shard(f"layer-{layer:02d}", {"config": config, "layer": layer})
         for layer in range(_num_layers(context))
     ]
-    receipts = map_shards(context, patch_layer, shards, gpu=True)
+    receipts = map_shards(context, "tinysql.interp.patching.patch_layer", shards, gpu=True)
     for receipt in receipts:
         context.include(receipt)
     return {"layers": len(receipts), "features": receipts[0].metrics["features"]}

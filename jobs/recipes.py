@@ -20,6 +20,7 @@ from cluster.errors import UserError
 from cluster.steps import Resources, Step, StepKind
 
 _SERVED_BY = {
+    "baseline": ("evaluation",),
     "base": ("base", "model"),
     "model": ("model", "base"),
     "dataset": ("dataset", "natural", "import"),

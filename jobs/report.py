@@ -25,7 +25,6 @@ class ReportConfig(Config):
 def run(context: StepContext, config: ReportConfig) -> dict[str, Any]:
     """Build the page from the artifacts of the other steps."""
     from cluster.fanout import Shard, map_shards  # noqa: PLC0415
-    from tinysql.report.page import build_report  # noqa: PLC0415
 
     ancestry = _ancestry(context)
     manifests = [manifest for _, _, manifest in ancestry]
@@ -36,7 +35,8 @@ def run(context: StepContext, config: ReportConfig) -> dict[str, Any]:
         "environment": manifests[0].environment.model_dump(mode="json"),
         "created_at": max(manifest.timings.finished for manifest in manifests),
     }
-    (receipt,) = map_shards(context, build_report, [Shard("report", {"run": about})])
+    shards = [Shard("report", {"run": about})]
+    (receipt,) = map_shards(context, "tinysql.report.page.build_report", shards)
     context.include(receipt)
     return receipt.metrics
 

@@ -12,10 +12,9 @@ from tinysql.interp.config import SAEConfig
 def run(context: StepContext, config: SAEConfig) -> dict[str, Any]:
     """Train an autoencoder on each site's activations."""
     from cluster.fanout import Shard, map_shards  # noqa: PLC0415
-    from tinysql.interp.sae_train import train_sae  # noqa: PLC0415
 
     shards = [Shard(site, {"config": config, "site": site}) for site in config.sites]
-    receipts = map_shards(context, train_sae, shards, gpu=True)
+    receipts = map_shards(context, "tinysql.interp.sae_train.train_sae", shards, gpu=True)
     for receipt in receipts:
         context.include(receipt)
     return {receipt.shard: receipt.metrics for receipt in receipts}

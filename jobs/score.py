@@ -64,7 +64,8 @@ def score(
     """
     from tinysql.data.writing import whole_file  # noqa: PLC0415
     from tinysql.evaluate.items import ScoreConfig  # noqa: PLC0415
-    from tinysql.evaluate.scoring import Tally, score_rows  # noqa: PLC0415
+    from tinysql.evaluate.scoring import score_rows  # noqa: PLC0415
+    from tinysql.evaluate.tally import Tally  # noqa: PLC0415
 
     wanted = {
         "num_databases": databases, "seed": seed, "engine": _ENGINES.get(engine, engine),
@@ -157,7 +158,7 @@ def _print(summary: dict[str, Any]) -> None:
     console.print(table)
     if "comparison" in summary:
         console.print(summary["comparison"]["overall"]["words"])
-    for name, count in summary["error_classes"].items():
+    for name, count in summary["verdicts"].items():
         console.print(f"{count:>7} {name.replace('_', ' ')}")
     for name in ("weak", "varies", "gold_invalid"):
         if summary[name]:

@@ -39,7 +39,7 @@ def run(context: StepContext, config: VerificationConfig) -> dict[str, Any]:
     given = {"config": config, "postgres_url": postgres_url}
     receipts = map_shards(
         context,
-        verify_shard,
+        "jobs.verification.verify_shard",
         [Shard(name, given | {"name": name, "files": files}) for name, files in work.items()],
     )
     for receipt in receipts:

@@ -129,6 +129,34 @@ def test_science_reads_neither_environment_nor_arguments() -> None:
     assert {path for path, _ in imported if path.startswith("tinysql/")} == set()
 
 
+def named_functions() -> list[str]:
+    """The functions that steps name instead of importing them."""
+    return sorted(
+        {
+            node.args[1].value
+            for path, tree in TREES.items()
+            if path.startswith("jobs/")
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("map_shards", "run_gang")
+            if isinstance(node.args[1], ast.Constant)
+        }
+    )
+
+
+@pytest.mark.parametrize("function", named_functions())
+def test_function_that_a_step_names_exists(function: str) -> None:
+    module, _, name = function.rpartition(".")
+    defined = {node.name for node in TREES[str(file_of(module))].body
+               if isinstance(node, ast.FunctionDef)}  # fmt: skip
+    assert name in defined
+
+
+def test_every_step_that_fans_out_names_its_function() -> None:
+    callers = [path for path, names in IMPORTS.items()
+               if names & {"cluster.fanout.map_shards", "cluster.gang.run_gang"}]  # fmt: skip
+    assert len(named_functions()) >= len(callers) > 0
+
+
 def test_starting_the_command_loads_no_slow_library() -> None:
     code = "import sys, jobs.cli; print(*{name.split('.')[0] for name in sys.modules})"
     output = subprocess.run(

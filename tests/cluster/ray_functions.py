@@ -104,30 +104,3 @@ def count_steps(
         "device": device,
         "threads": torch.get_num_threads(),
     }
-
-
-def train_with_deepspeed(
-    out_dir: Path, *, rank: int, log: Callable[[dict], None], **_: object
-) -> dict:
-    """One ZeRO step where no compiler can be found."""
-    os.environ["PATH"] = "/nonexistent"
-    import deepspeed  # noqa: PLC0415 - after PATH, and in no other test
-
-    # DeepSpeed would build a shared-memory collective just in time; gloo does without.
-    deepspeed.ops.__compatible_ops__ = {}
-    model = torch.nn.Linear(4, 1)
-    engine, *_ = deepspeed.initialize(
-        model=model,
-        model_parameters=model.parameters(),
-        config={
-            "train_micro_batch_size_per_gpu": 2,
-            "optimizer": {"type": "AdamW", "params": {"lr": 0.1, "torch_adam": True}},
-            "zero_optimization": {"stage": 1},
-        },
-    )
-    loss = engine(torch.ones(2, 4)).square().mean()
-    engine.backward(loss)
-    engine.step()
-    log({"step": 1, "loss": loss.item()})
-    (out_dir / "done").write_text(str(rank))
-    return {"accelerator": deepspeed.accelerator.get_accelerator().device_name()}

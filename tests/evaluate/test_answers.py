@@ -1,4 +1,4 @@
-"""Answers of a model in a directory and of a real endpoint on loopback."""
+"""Answers of a real endpoint on loopback."""
 
 import json
 import sys
@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from small_models import make_model, make_tokenizer, random_texts
 
 from tinysql.endpoint import EndpointError
 from tinysql.errors import InputError
-from tinysql.evaluate.answers import endpoint_answers, local_answers, sql_of_reply
-from tinysql.evaluate.decode import Completion, greedy
-from tinysql.models.files import save_model
+from tinysql.evaluate.answers import endpoint_answers, sql_of_reply
+from tinysql.evaluate.decode import Completion
 
 sys.path.append(str(Path(__file__).parents[1] / "data"))
 
@@ -32,21 +30,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def serve(server: Server) -> Serve:
     """Plays replies in turn, whatever is asked."""
     return lambda *replies: server.play([{"contains": [], "replies": list(replies)}])
-
-
-@pytest.mark.parametrize("kind", ["gpt_neo", "qwen2"])
-def test_local_answers_are_those_of_the_model_that_was_saved(tmp_path: Path, kind: str) -> None:
-    tokenizer = make_tokenizer()
-    model = make_model(kind, len(tokenizer))
-    save_model(model, tokenizer, tmp_path)
-    prompts = random_texts(7, longest=20)
-    expected = greedy(model, tokenizer, prompts, max_new_tokens=6)
-    assert local_answers(tmp_path, prompts, max_new_tokens=6, batch_size=3) == expected
-
-
-def test_local_answers_of_no_model_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not a causal language model"):
-        local_answers(tmp_path, [" price"], max_new_tokens=6)
 
 
 def test_endpoint_answers_come_in_order_with_bounded_concurrency(server: Server) -> None:

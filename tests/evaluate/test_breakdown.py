@@ -42,6 +42,7 @@ def verdict_row(row_id: int | str, verdict: str, **changes: Any) -> dict[str, An
         "category": None,
         "split": "test",
         "num_tables": 1,
+        "num_selected": 1,
         "exact_match": verdict == "strict",
         "components": {},
         "databases": 4,

@@ -2,58 +2,18 @@ import random
 
 import pytest
 import torch
-from transformers import (
-    GPTNeoConfig,
-    GPTNeoForCausalLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-)
+from small_models import WORDS, make_model, make_tokenizer
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from tinysql.errors import InputError
 from tinysql.evaluate.decode import Completion, greedy
-from tinysql.models.tokenizer import train_tokenizer
 
-WORDS = ["select", "from", "price", "name", "order", "by", "a_b", "T1", ",", ";"]
 MAX_NEW_TOKENS = 12
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
-    return train_tokenizer(["".join(f" {word}" for word in WORDS)], vocab_size=300)
-
-
-def make_model(kind: str, vocab_size: int) -> PreTrainedModel:
-    shared = {
-        "vocab_size": vocab_size,
-        "hidden_size": 32,
-        "max_position_embeddings": 128,
-        "eos_token_id": 0,
-        "bos_token_id": None,
-        "initializer_range": 0.4,
-    }
-    rotary = {
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "intermediate_size": 64,
-    }
-    torch.manual_seed(1)
-    if kind == "gpt_neo":
-        config = GPTNeoConfig(
-            **shared,
-            num_layers=2,
-            num_heads=4,
-            attention_types=[[["global", "local"], 1]],
-            window_size=8,
-        )
-        return GPTNeoForCausalLM(config).eval()
-    if kind == "llama":
-        return LlamaForCausalLM(LlamaConfig(**shared, **rotary)).eval()
-    return Qwen2ForCausalLM(Qwen2Config(**shared, **rotary)).eval()
+    return make_tokenizer()
 
 
 @pytest.fixture(scope="module", params=["gpt_neo", "llama", "qwen2"])

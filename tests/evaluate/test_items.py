@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tinysql.errors import InputError
 from tinysql.evaluate.items import ScoreConfig, Scored, fold, item_of, runner, score_item
 from tinysql.sql.compare import Verdict
+from tinysql.sql.sample import fill
 
 SCHEMA = (
     "CREATE TABLE cars ( id INTEGER PRIMARY KEY, name TEXT, price INTEGER, made DATE ); "
@@ -30,7 +31,7 @@ CONFIG = ScoreConfig(num_databases=6)
 def scored(
     pred_sql: str, gold_sql: Any = GOLD, config: ScoreConfig = CONFIG, **more: Any
 ) -> Scored:
-    item = item_of({"id": 1, "schema_sql": SCHEMA, "gold_sql": gold_sql, **more})
+    item = item_of({"id": 1, "schema_sql": SCHEMA, "gold_sql": gold_sql} | more)
     return score_item(item, pred_sql, config, runner(config))
 
 
@@ -86,6 +87,7 @@ def test_what_is_read_off_the_trees() -> None:
     assert scored(commuted).canonical_match
     assert not scored(commuted).exact_match
     assert scored(f" {GOLD};").exact_match
+    assert scored(GOLD.replace("'kit'", '"kit"')).canonical_match
 
 
 def test_spider_scores_are_there_where_asked_for() -> None:
@@ -252,3 +254,51 @@ def test_no_slip_in_a_gold_stops_the_scorer(data: st.DataObject) -> None:
     found = scored(" ".join(words), config=ScoreConfig(num_databases=2))
     assert found.strict <= found.equivalent <= found.subset
     assert (found.error_class is None) == found.subset
+
+
+@pytest.mark.parametrize(
+    ("gold_sql", "golds_invalid"),
+    [
+        (["SELECT cost FROM cars", "SELECT name FROM cars"], 1),
+        (["SELECT name FROM cars", "SELECT FROM", "SELECT cost FROM cars"], 2),
+        (["SELECT {name FROM cars", "SELECT name FROM cars"], 1),
+        ("SELECT name FROM cars; SELECT cost FROM cars", 1),
+        (["SELECT name FROM cars", "SELECT price FROM cars"], 0),
+    ],
+)
+@pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
+def test_golds_that_do_not_run_are_left_out_and_counted(
+    gold_sql: Any, golds_invalid: int, engine: Any
+) -> None:
+    found = scored("SELECT name FROM cars", gold_sql, ScoreConfig(num_databases=2, engine=engine))
+    assert (found.verdict, found.golds_invalid) == ("strict", golds_invalid)
+    wrong = scored("SELECT made FROM cars", gold_sql, ScoreConfig(num_databases=2, engine=engine))
+    assert wrong.verdict == "wrong"
+
+
+def test_an_item_without_a_gold_that_runs_is_invalid() -> None:
+    found = scored("SELECT name FROM cars", ["SELECT cost FROM cars", "SELECT FROM cars"])
+    assert found.verdict == "gold_invalid"
+
+
+def test_a_prediction_that_counts_to_many_rows_leaves_the_gold_its_verdict() -> None:
+    gold = "SELECT name FROM cars AS a WHERE price > (SELECT AVG(b.price) FROM cars AS b, sales)"
+    assert scored(f"{gold} LIMIT 1200", gold).verdict == "strict"
+
+
+def test_the_database_of_a_row_is_planted_once_for_all_predictions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = []
+
+    def planted_database(row: Any, **_: Any) -> bytes:
+        made.append(row["id"])
+        return fill(SCHEMA, seed=0)
+
+    monkeypatch.setattr("tinysql.evaluate.planted.planted_database", planted_database)
+    records: dict[str, Any] = {"tables": [], "filters": [], "having": [], "where_form": ""}
+    for pred_sql in ("SELECT name FROM cars", "SELECT price FROM cars", "SELECT made FROM cars"):
+        scored(pred_sql, "SELECT MIN(name) FROM cars", **records)
+    assert made == [1]
+    scored("SELECT 1", "SELECT MIN(name) FROM cars", **records, id=2)
+    assert made == [1, 2]

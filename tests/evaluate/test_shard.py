@@ -8,8 +8,9 @@ from plain_rows import plain_row
 from small_models import learnt_by_heart
 
 from tinysql.data.prompts import format_completion, format_prompt
-from tinysql.evaluate.score import EvaluationConfig, summarize
+from tinysql.evaluate.score import EvaluationConfig
 from tinysql.evaluate.shard import evaluate_shard
+from tinysql.evaluate.tally import merged
 
 CONFIG = EvaluationConfig(split="validation", max_new_tokens=16)
 
@@ -48,7 +49,7 @@ def test_evaluate_shard_scores_what_the_model_writes(
                 start=start, stop=stop, config=CONFIG.model_dump(), batch_size=3,
             )
         )  # fmt: skip
-    summary = summarize(parts)
+    summary = merged(part["tally"] for part in parts).summary()
     assert (summary["execution"]["k"], summary["exact"]["k"], summary["n"]) == (4, 4, 6)
     assert summary["verdicts"]["unknown_column"] == 2
     assert summary["truncated"] == 0
@@ -56,7 +57,7 @@ def test_evaluate_shard_scores_what_the_model_writes(
     written = pa.concat_tables(tables).to_pylist()
     assert [row["id"] for row in written] == list(range(6))
     assert written[5]["pred_sql"] == "SELECT oops"
-    assert written[0]["pred_sql"] == written[0]["gold_sql"]
+    assert [written[0]["pred_sql"]] == written[0]["gold_sql"]
 
 
 def test_evaluate_shard_counts_answers_cut_short(
@@ -68,4 +69,5 @@ def test_evaluate_shard_counts_answers_cut_short(
         tmp_path, model=model, dataset=dataset, name="predictions-00000", start=0, stop=4,
         config=config,
     )  # fmt: skip
-    assert (counted["truncated"], counted["execution"]) == (4, 0)
+    summary = merged([counted["tally"]]).summary()
+    assert (summary["truncated"], summary["execution"]["k"]) == (4, 0)

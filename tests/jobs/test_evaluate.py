@@ -3,25 +3,27 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from processes import Tinysql
 from test_cli import assert_one_line
 
 from tests.evaluate.small_models import learnt_by_heart
+from tinysql.data.dataset import DatasetConfig
+from tinysql.data.generate import generate_rows
 from tinysql.data.prompts import format_completion, format_prompt
 
 NUM_ROWS, NUM_RIGHT = 6, 4
 
 
 @pytest.fixture
-def folder(tinysql: Tinysql, tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     """A directory with a dataset `data`."""
-    done = tinysql(
-        "data", "generate", "--rows", "2", "--test-rows", str(NUM_ROWS), "--max-columns", "2",
-        "--out", "data",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    config = DatasetConfig(command_sets=(1,), max_columns=2, test_rows=NUM_ROWS)
+    (tmp_path / "data").mkdir()
+    rows = generate_rows(config, "test", np.arange(NUM_ROWS))
+    pq.write_table(rows, tmp_path / "data" / "test-00000.parquet")
     return tmp_path
 
 
@@ -56,6 +58,16 @@ def test_two_models_are_compared_and_samples_drawn(tinysql: Tinysql, folder: Pat
     table = pq.read_table(folder / "out" / "predictions.parquet")
     assert table["strict"].to_pylist() == [True] * 4 + [False] * 2
     assert "SELECT oops" in (folder / "out" / "page.html").read_text()
+
+
+def test_exact_match_needs_no_decoding(tinysql: Tinysql, folder: Path) -> None:
+    teach(folder, "model", NUM_RIGHT)
+    done = tinysql(
+        "evaluate", "--model", "model", "--data", "data", "--out", "out", "--exact-only", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["exact"]["k"] == NUM_RIGHT
+    assert [path.name for path in (folder / "out").iterdir()] == ["summary.json"]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ def test_score_writes_a_verdict_per_row_and_a_page(tinysql: Tinysql, tmp_path: P
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
-    assert (summary["n"], summary["strict"]["k"], summary["subset"]["k"]) == (5, 1, 2)
+    assert (summary["n"], summary["execution"]["k"], summary["subset"]["k"]) == (5, 1, 2)
+    assert summary["by"]["hardness"]["easy"]["n"] == 5
     rows = [json.loads(line) for line in (tmp_path / "verdicts.jsonl").read_text().splitlines()]
     assert [(row["id"], row["verdict"], row["error_class"]) for row in rows] == [
         ("same", "strict", None), ("flipped", "wrong", "wrong_order"),

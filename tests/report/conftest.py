@@ -80,7 +80,7 @@ def _evaluation(directory: Path, pred_sql: str) -> Path:
         verdict = "strict" if match else "error" if error else "wrong"
         scored = {"verdict": verdict, "strict": match, "exact_match": match, "error": error}
         scored["error_class"] = error_class
-        rows.append({**texts, "pred_sql": pred, **scored})
+        rows.append({**texts, "gold_sql": [texts["gold_sql"]], "pred_sql": pred, **scored})
     _write(directory / "predictions.parquet", rows)
     summary = {
         "n": 1000,
@@ -95,9 +95,11 @@ def _evaluation(directory: Path, pred_sql: str) -> Path:
             "syntax": 5,
             "timeout": 0,
         },
-        "by_num_selected": {
-            str(count): {"n": 250, "execution": _share(k, 250), "exact": _share(k - 3, 250)}
-            for count, k in ((1, 249), (2, 243), (3, 231), (4, 219))
+        "by": {
+            "num_selected": {
+                str(count): {"n": 250, "execution": _share(k, 250), "exact": _share(k - 3, 250)}
+                for count, k in ((1, 249), (2, 243), (3, 231), (4, 219))
+            }
         },
         "seconds": 31.5,
     }

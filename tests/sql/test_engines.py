@@ -3,6 +3,7 @@ import pickle
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -11,8 +12,9 @@ import pytest
 
 from tinysql.errors import InputError
 from tinysql.sql import engines
-from tinysql.sql.engine import Engine, EngineError, insert_sql
+from tinysql.sql.engine import MAX_BYTES, Engine, EngineError, insert_sql
 from tinysql.sql.engines import ENGINES, open_engine
+from tinysql.sql.execute import ErrorKind
 
 SCHEMA = (
     "CREATE TABLE shops ( id INTEGER PRIMARY KEY, city VARCHAR(20), opened DATE, "
@@ -108,6 +110,50 @@ def test_answer_is_refused_when_it_has_too_many_rows(engine: Engine) -> None:
     sql = "SELECT one.a FROM t AS one CROSS JOIN t AS two"
     with pytest.raises(EngineError, match="rows"):
         engine.answer("CREATE TABLE t ( a INTEGER )", tables, sql)
+
+
+def test_answer_is_refused_when_it_has_too_many_bytes(engine: Engine) -> None:
+    tables = {"t": [("a" * (MAX_BYTES // 1_000),) for _ in range(1_000)]}
+    with pytest.raises(EngineError) as caught:
+        engine.answer("CREATE TABLE t ( a TEXT )", tables, "SELECT a FROM t")
+    assert (caught.value.part, caught.value.kind) == ("query", ErrorKind.TOO_LARGE)
+    assert engine.answer(SCHEMA, TABLES, "SELECT COUNT(*) FROM sales") == [(3,)]
+
+
+def test_answer_of_one_huge_cell_is_too_large(engine: Engine) -> None:
+    if engine.name == "sqlite":
+        pytest.skip("has no repeat")
+    with pytest.raises(EngineError, match="4000000 bytes") as caught:
+        engine.answer(SCHEMA, TABLES, "SELECT repeat('x', 100000000)")
+    assert caught.value.kind is ErrorKind.TOO_LARGE
+    assert engine.answer(SCHEMA, TABLES, "SELECT repeat('x', 3)") == [("xxx",)]
+
+
+@pytest.mark.parametrize(
+    ("schema_sql", "sql"),
+    [
+        ('CREATE TABLE "order items" ("select" TEXT)', 'SELECT "select" FROM "order items"'),
+        ("CREATE TABLE Items (Name TEXT)", "SELECT Name FROM ITEMS"),
+        ('CREATE TABLE "Ite""ms" (Name TEXT)', 'SELECT Name FROM "Ite""ms"'),
+    ],
+)
+def test_run_finds_tables_however_their_names_are_written(
+    engine: Engine, schema_sql: str, sql: str
+) -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(schema_sql)
+        table = sql.split("FROM ")[1]
+        connection.execute(f"INSERT INTO {table} VALUES ('one')")
+        connection.commit()
+        database = connection.serialize()
+    assert engine.run(sql, database).rows == [("one",)]
+
+
+def test_insert_sql_takes_quoted_names(engine: Engine) -> None:
+    tables = {'"order items"': [("one",)]}
+    schema_sql = 'CREATE TABLE "order items" ( "select" TEXT )'
+    sql = 'SELECT "select" FROM "order items"'
+    assert engine.answer(schema_sql, tables, sql) == [("one",)]
 
 
 def test_answer_is_refused_when_it_takes_too_long(

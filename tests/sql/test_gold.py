@@ -95,13 +95,45 @@ def test_a_limit_without_order_keeps_any_rows() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cut", "limit", "offset"),
+    [
+        ("LIMIT 2 + 1", 3, 0),
+        ("LIMIT (SELECT 3)", 3, 0),
+        ("LIMIT (SELECT COUNT(*) / 8 FROM u) OFFSET 1 + 1", 4, 2),
+        ("LIMIT '3'", 3, 0),
+        ("LIMIT -1", 32, 0),
+        ("LIMIT 1 - 3 OFFSET 5", 27, 5),
+        ("LIMIT 3 OFFSET -2", 3, 0),
+        ("LIMIT 0", 0, 0),
+        ("LIMIT 9223372036854775807", 32, 0),
+    ],
+)
+def test_a_cut_is_as_long_as_its_expression_says(cut: str, limit: int, offset: int) -> None:
+    gold = read_gold(f"SELECT a FROM t ORDER BY c {cut}")
+    found = [answer(gold, fill(SCHEMA, seed=seed)) for seed in range(3)]
+    for direction in ("ASC", "DESC"):
+        other = f"SELECT a FROM t ORDER BY c, a {direction} LIMIT {limit} OFFSET {offset}"
+        assert judge(other, found).verdict is Verdict.STRICT
+    other = f"SELECT a FROM t ORDER BY c, a LIMIT {limit + 1} OFFSET {offset}"
+    assert limit + offset == 32 or judge(other, found).verdict is Verdict.WRONG
+
+
+def test_a_cut_may_count_what_the_query_defines() -> None:
+    sql = "WITH q AS (SELECT a FROM t WHERE b > 0) SELECT a FROM t LIMIT (SELECT COUNT(*) FROM q)"
+    found = [answer(read_gold(sql), fill(SCHEMA, seed=0))]
+    assert judge(sql, found).verdict is Verdict.STRICT
+    assert judge("SELECT a FROM t LIMIT 1", found).verdict is Verdict.WRONG
+
+
+@pytest.mark.parametrize(
     ("sql", "message"),
     [
         ("", "no statement"),
         ("SELECT a FROM t; SELECT 1", "2 statements"),
         ("DROP TABLE t", "expected a query"),
         ("SELECT x FROM t", "no such column: x"),
-        ("SELECT a FROM t LIMIT (SELECT 2)", "no number"),
+        ("SELECT a FROM t LIMIT (SELECT x FROM t)", "no such column: x"),
+        ("SELECT a FROM t LIMIT 'two'", "mismatch"),
     ],
 )
 def test_what_cannot_be_judged_by_is_told_in_one_line(sql: str, message: str) -> None:

@@ -4,7 +4,10 @@ import sqlite3
 
 import pytest
 
-from tinysql.sql.hints import hint_values, hints_of
+from tinysql.sql.catalog import Column, Table
+from tinysql.sql.constants import hints_of_query
+from tinysql.sql.hints import hint_values
+from tinysql.sql.parsing import parse_query
 
 CONDITIONS = [
     (">", ["5"]), ("<=", ["2.5"]), ("NOT <", ["1200"]), ("=", ["'Paris'"]), ("<>", ["7"]),
@@ -40,17 +43,17 @@ def test_hints_of_missing_values_are_null_and_of_sub_queries_nothing() -> None:
     assert hint_values("> SELECT", []) == []
 
 
-def test_hints_of_a_row_are_by_table_and_column() -> None:
-    def condition(table: int, column: str, operator: str, *values: str) -> dict[str, object]:
-        return {"table": table, "column": column, "operator": operator, "values": list(values)}
-
-    row = {
-        "tables": [{"name": "shops"}, {"name": "sales"}],
-        "filters": [condition(1, "amount", "=", "5"), condition(0, "city", "IN", "'Oslo'"),
-                    condition(1, "amount", "IS NULL")],
-        "having": [condition(-1, "*", ">", "3")],
+def test_hints_of_a_query_are_by_table_and_column() -> None:
+    tables = [
+        Table("shops", (Column("city", "TEXT", False, None),)),
+        Table("sales", (Column("amount", "INTEGER", False, None),)),
+    ]
+    query = parse_query(
+        "SELECT s.city FROM shops AS s JOIN sales ON 1 WHERE amount = 5 AND s.city IN ('Oslo') "
+        "AND amount IS NULL GROUP BY s.city HAVING COUNT(*) > 3"
+    )
+    assert {table: {name: set(values) for name, values in columns.items()}
+            for table, columns in hints_of_query(query, tables).items()} == {
+        "sales": {"amount": {5, 4, 6, None}},
+        "shops": {"city": {"Oslo", "new Oslo"}},
     }  # fmt: skip
-    assert hints_of(row) == {
-        "sales": {"amount": [5, 4, 6, None]},
-        "shops": {"city": ["Oslo", "new Oslo"]},
-    }

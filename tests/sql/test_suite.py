@@ -11,6 +11,7 @@ from tinysql.data.generate import generate_rows
 from tinysql.data.mentions import with_mentions
 from tinysql.evaluate.planted import planted_database
 from tinysql.sql.compare import Verdict
+from tinysql.sql.engines import open_engine
 from tinysql.sql.gold import GoldError, read_gold
 from tinysql.sql.suite import Suite, make_suite
 
@@ -171,13 +172,51 @@ def test_gold_that_does_not_run_raises() -> None:
     ("sql", "varies"),
     [
         ("SELECT x, COUNT(*) FROM a", True),
+        ("SELECT x, z, COUNT(*) FROM a GROUP BY x", True),
         ("SELECT GROUP_CONCAT(x) FROM a", True),
+        ("SELECT id, ROW_NUMBER() OVER (ORDER BY y) FROM a", True),
+        ("SELECT id, LAG(x) OVER (ORDER BY y) FROM a", True),
+        ("SELECT id, RANK() OVER (ORDER BY y) FROM a", False),
         ("SELECT COUNT(*) FROM (SELECT x FROM a LIMIT 3) AS q WHERE x > 'm'", True),
         ("SELECT x FROM a LIMIT 3", False),
         ("SELECT x FROM a ORDER BY y LIMIT 3", False),
         ("SELECT x, MAX(y) FROM a GROUP BY x", False),
+        ("SELECT a.x, AVG(v) FROM a JOIN b ON a_id = a.id GROUP BY a.x", False),
         ("SELECT x FROM a", False),
     ],
 )
 def test_golds_that_leave_their_answer_open_are_told(sql: str, varies: bool) -> None:
-    assert make_suite(SCHEMA, [read_gold(sql)], seed=0, num_databases=6).varies is varies
+    suite = make_suite(SCHEMA, [read_gold(sql)], seed=0, num_databases=6)
+    assert suite.varies() is varies
+
+
+@pytest.mark.parametrize(
+    ("sql", "varies"),
+    [
+        ("SELECT RANDOM() FROM a", True),
+        ("SELECT id, ROW_NUMBER() OVER (ORDER BY y) FROM a", True),
+        ("SELECT x, FIRST(z) FROM a GROUP BY x", True),
+        ("SELECT x, MAX(z) FROM a GROUP BY x", False),
+    ],
+)
+def test_the_engine_that_judges_tells_whether_an_answer_is_open(sql: str, varies: bool) -> None:
+    with open_engine("duckdb") as engine:
+        suite = make_suite(SCHEMA, [read_gold(sql)], seed=0, num_databases=2, run=engine.run)
+        assert suite.varies(engine.run) is varies
+
+
+def test_mutants_of_every_gold_choose_databases_and_count() -> None:
+    easy = read_gold("SELECT x FROM a")
+    hard = read_gold("SELECT COUNT(*) FROM a WHERE 1 OR y > 5")
+    alone = make_suite(SCHEMA, [easy], seed=0, num_databases=4)
+    both = make_suite(SCHEMA, [easy, hard], seed=0, num_databases=4)
+    assert alone.mutation_score == 1.0
+    assert both.mutation_score is not None
+    assert both.mutation_score < 0.9
+
+
+def test_a_gold_is_no_mutant_of_another() -> None:
+    golds = [read_gold("SELECT x FROM a"), read_gold("SELECT DISTINCT x FROM a")]
+    suite = make_suite(SCHEMA, golds, seed=0, num_databases=4)
+    assert suite.mutation_score == 1.0
+    assert all(suite.judge(gold.sql).verdict is Verdict.STRICT for gold in golds)

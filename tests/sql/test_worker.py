@@ -73,7 +73,7 @@ def test_call_endless_inside_c_times_out_and_the_next_answers(function, args) ->
         (ctypes.string_at, (0,), "SIGSEGV"),
         (os.abort, (), "SIGABRT"),
         (os._exit, (3,), "exit code 3"),
-        (sys.exit, (4,), "exit code 4"),
+        (exec, ("raise SystemExit(4)",), "exit code 4"),
         (signal.raise_signal, (signal.SIGKILL,), "SIGKILL"),
     ],
 )

@@ -1,11 +1,10 @@
-"""Who answers: a model in a local directory, or one behind an OpenAI-compatible endpoint.
+"""Answers of a model behind an OpenAI-compatible endpoint, one completion per prompt, in order.
 
-Both give one completion per prompt, in order. A local model continues the prompt and its text is
-the answer. An endpoint is sent the prompt as a chat, and its reply may be prose around the SQL: the
-answer is the first ```sql block of the reply, to its closing ``` or, as in CommonMark (section
-4.5), to the end of the reply where it has none; without such a block it is the whole reply. Blanks
-around the answer are dropped and nothing else is rewritten: comments, a closing ";", blocks of
-another language and a model's thoughts are judged as they stand.
+The endpoint is sent the prompt as a chat, and its reply may be prose around the SQL: the answer is
+the first ```sql block of the reply, to its closing ``` or, as in CommonMark (section 4.5), to the
+end of the reply where it has none; without such a block it is the whole reply. Blanks around the
+answer are dropped and nothing else is rewritten: comments, a closing ";", blocks of another
+language and a model's thoughts are judged as they stand.
 """
 
 import re
@@ -15,32 +14,9 @@ from pathlib import Path
 
 from tinysql.data.natural.answers import Cache
 from tinysql.endpoint import Chat, Endpoint, in_parallel
-from tinysql.evaluate.decode import Completion, greedy
-from tinysql.models.files import load_model
+from tinysql.evaluate.decode import Completion
 
 _SQL_BLOCK = re.compile(r"```sql\b(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
-
-
-def local_answers(
-    folder: Path,
-    prompts: Sequence[str],
-    *,
-    max_new_tokens: int,
-    batch_size: int = 64,
-    device: str = "cpu",
-) -> list[Completion]:
-    """What the model in a Hugging Face directory writes after each prompt, by greedy decoding.
-
-    Args:
-        max_new_tokens: most tokens of an answer, the end-of-sequence token included.
-        batch_size: prompts decoded at once; does not change the result.
-
-    Raises:
-        InputError: there is no such model, or a prompt does not fit into it.
-    """
-    # Full precision: in half precision near ties, and so the answers, depend on the batch.
-    model, tokenizer = load_model(folder, device=device)
-    return greedy(model, tokenizer, prompts, max_new_tokens=max_new_tokens, batch_size=batch_size)
 
 
 def endpoint_answers(

@@ -31,7 +31,7 @@ Item = TypeVar("Item")
 VERDICTS = ("strict", "equivalent", "subset", "wrong", "error", "gold_invalid")
 TIERS = ("strict", "equivalent", "subset")
 HARDNESS = ("easy", "medium", "hard", "extra")
-ITEM_KINDS = ("command_set", "hardness", "category", "split", "num_tables")
+ITEM_KINDS = ("command_set", "hardness", "category", "split", "num_tables", "num_selected")
 """What is known of an item before any model has answered it."""
 BREAKDOWNS = (*ITEM_KINDS, "error_class")
 
@@ -151,7 +151,7 @@ def error_shares(rows: Sequence[VerdictRow], also: Iterable[str] = ()) -> list[C
     Args:
         also: classes that are counted even if no answer has them.
     """
-    classes = [_label(row["error_class"]) for row in scored(rows)]
+    classes = [bucket_of(row["error_class"]) for row in scored(rows)]
     names = sorted({*classes, *also} - {NONE})
     return sorted(_shares(classes, names), key=lambda cell: -cell.k)
 
@@ -263,12 +263,18 @@ def _grouped(items: Iterable[Item], value: Callable[[Item], object]) -> dict[str
     """The items of each bucket, in the order in which buckets are shown."""
     groups: dict[str, list[Item]] = {}
     for item in items:
-        groups.setdefault(_label(value(item)), []).append(item)
-    return {bucket: groups[bucket] for bucket in sorted(groups, key=_rank)}
+        groups.setdefault(bucket_of(value(item)), []).append(item)
+    return {bucket: groups[bucket] for bucket in in_order(groups)}
 
 
-def _label(value: object) -> str:
+def bucket_of(value: object) -> str:
+    """The name of the bucket that a value of a verdict's field is in."""
     return NONE if value is None else str(value)
+
+
+def in_order(buckets: Iterable[str]) -> list[str]:
+    """The buckets as they are shown."""
+    return sorted(buckets, key=_rank)
 
 
 def _rank(bucket: str) -> tuple[int, float, str]:

@@ -53,6 +53,20 @@ class ScoreConfig(Config):
     """Whether Spider's own scores are computed, too."""
 
 
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """The database that the records of a generated row call for, made when it is needed."""
+
+    id: int | str
+    row: Mapping[str, Any] = field(compare=False, repr=False)
+
+    def database(self) -> bytes:
+        """A snapshot on which all conditions of the row's query hold together somewhere."""
+        from tinysql.evaluate.planted import planted_database  # noqa: PLC0415
+
+        return planted_database(self.row, num_rows=32, seed=0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """What a model was asked, and the right answers."""
@@ -66,8 +80,8 @@ class Item:
     category: str | None = None
     split: str | None = None
     command_set: int | None = None
-    planted: tuple[bytes, ...] = ()
-    """Databases to consider before random ones."""
+    planted: Planted | None = None
+    """A database to consider before random ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +100,7 @@ class Scored:
     weak: bool = False
     """Every gold answers with nothing, or NULLs alone, on every database."""
     varies: bool = False
-    """SQLite's answer to a gold depends on how rows lie, so that a right one may differ from it."""
+    """The answer to a gold depends on how rows lie, so that a right one may differ from it."""
     error_class: str | None = None
     error: str | None = None
     exact_match: bool = False
@@ -98,10 +112,14 @@ class Scored:
     category: str | None = None
     split: str | None = None
     num_tables: int = 0
+    num_selected: int = 0
+    """Columns that the first gold selects, a star as one."""
     components: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     spider: Mapping[str, float] = field(default_factory=dict)
     """Spider's partial scores and "exact_set_match", where asked for."""
     databases: int = 0
+    golds_invalid: int = 0
+    """Golds left out because they do not parse or run, where others do."""
     mutation_score: float | None = None
     question: str = ""
     schema_sql: str = ""
@@ -113,9 +131,15 @@ class Scored:
 class _Known:
     """What is the same for every prediction of an item."""
 
-    golds: Sequence[Gold]
     suite: Suite
     schema: Mapping[str, Sequence[str]]
+    golds_invalid: int
+    run: Run
+    """Runs golds."""
+
+    @property
+    def golds(self) -> Sequence[Gold]:
+        return self.suite.golds
 
     @cached_property
     def canonical(self) -> frozenset[str]:
@@ -127,7 +151,7 @@ class _Known:
 
     @cached_property
     def varies(self) -> bool:
-        return self.suite.varies
+        return self.suite.varies(self.run)
 
     @cached_property
     def hardness(self) -> str:
@@ -136,16 +160,25 @@ class _Known:
 
 @cache
 def runner(config: ScoreConfig, postgres_url: str | None = None) -> Run:
-    """What runs a query, gold or predicted; other engines than SQLite stay open in this process.
+    """What runs predictions: with SQLite on connections that no gold uses.
+
+    What it opens stays open in this process.
 
     Raises InputError: there is no usable PostgreSQL at the URL.
     """
     if config.engine == "sqlite":
-        return partial(run, limits=Limits(max_steps=config.max_steps))
+        return SharedRuns(Limits(max_steps=config.max_steps))
     return _ENGINES.enter_context(open_engine(config.engine, postgres_url)).run
 
 
 _ENGINES = ExitStack()
+
+
+def _gold_runner(config: ScoreConfig, runner: Run) -> Run:
+    """What runs golds beside `runner`, which runs predictions."""
+    if config.engine == "sqlite":
+        return partial(run, limits=Limits(max_steps=config.max_steps))
+    return runner
 
 
 def score_item(item: Item, pred_sql: str, config: ScoreConfig, run: Run) -> Scored:
@@ -182,9 +215,11 @@ def score_item(item: Item, pred_sql: str, config: ScoreConfig, run: Run) -> Scor
         hardness=known.hardness,
         command_set=item.command_set or command_set(first),
         num_tables=len(known.schema),
+        num_selected=len(first.selects),
         components=_components(known, tree),
         spider=_spider(known, tree) if config.spider else {},
         databases=known.suite.num_databases,
+        golds_invalid=known.golds_invalid,
         mutation_score=known.suite.mutation_score,
     )  # fmt: skip
 
@@ -212,7 +247,7 @@ def _judge(
         seed=config.seed,
         num_databases=config.num_databases,
         num_rows=config.num_rows,
-        run=run,
+        run=_gold_runner(config, run),
     ).judge(pred_sql, run)
     return max(found, challenged, key=rank)
 
@@ -235,23 +270,74 @@ def _known(
     schema_sql: str,
     golds: tuple[str, ...],
     database: str | None,
-    planted: tuple[bytes, ...],
+    planted: Planted | None,
     config: ScoreConfig,
     run: Run,
 ) -> _Known:
-    try:
-        texts = [text for gold in golds for text in queries_in(gold)]
-    except ValueError as error:
-        raise GoldError(str(error)) from error
-    read = [read_gold(text) for text in texts]
+    read, num_unread = _read_golds(golds)
+    choose: Callable[[Sequence[Gold]], Suite]
     if database is not None:
         snapshot, tables = read_snapshot(Path(database))
-        suite = suite_of_database(snapshot, read, run)
-        return _Known(read, suite, _columns(tables))
+        choose = partial(suite_of_database, snapshot, run=_gold_runner(config, run))
+    else:
+        tables = prepare(schema_sql)[1]
+        databases = (planted.database(),) if planted else ()
+        choose = partial(_random_suite, schema_sql, databases, config, run)
+    suite = _of_those_that_run(read, choose)
+    golds_invalid = num_unread + len(read) - len(suite.golds)
+    return _Known(suite, _columns(tables), golds_invalid, _gold_runner(config, run))
+
+
+def _read_golds(texts: Sequence[str]) -> tuple[list[Gold], int]:
+    """The golds in texts, and how many cannot be parsed. Raises GoldError: none can."""
+    read: list[Gold] = []
+    errors: list[GoldError] = []
+    for text in texts:
+        try:
+            queries = queries_in(text)
+        except ValueError as error:
+            errors.append(GoldError(str(error)))
+            continue
+        for query in queries:
+            try:
+                read.append(read_gold(query))
+            except GoldError as error:
+                errors.append(error)
+    if not read:
+        raise errors[0]
+    return read, len(errors)
+
+
+def _of_those_that_run(golds: Sequence[Gold], choose: Callable[[Sequence[Gold]], Suite]) -> Suite:
+    """The suite of the golds without those that do not run. Raises GoldError: none does."""
+    try:
+        return choose(golds)
+    except GoldError:
+        usable = [gold for gold in golds if len(golds) > 1 and _runs(gold, choose)]
+        if not usable:
+            raise
+    return choose(usable)
+
+
+def _runs(gold: Gold, choose: Callable[[Sequence[Gold]], Suite]) -> bool:
+    try:
+        choose([gold])
+    except GoldError:
+        return False
+    return True
+
+
+def _random_suite(
+    schema_sql: str,
+    planted: Sequence[bytes],
+    config: ScoreConfig,
+    run: Run,
+    golds: Sequence[Gold],
+) -> Suite:
     choose = partial(
         make_suite,
         schema_sql,
-        read,
+        golds,
         seed=config.seed,
         num_databases=config.num_databases,
         num_rows=config.num_rows,
@@ -259,10 +345,8 @@ def _known(
     )
     with closing(SharedRuns(Limits(max_steps=config.max_steps))) as shared:
         if config.engine == "sqlite":
-            suite = choose(run=shared)
-        else:
-            suite = _chosen_by_sqlite(partial(choose, run=shared), read, run)
-    return _Known(read, suite, _columns(prepare(schema_sql)[1]))
+            return choose(run=shared)
+        return _chosen_by_sqlite(partial(choose, run=shared), golds, run)
 
 
 def _chosen_by_sqlite(
@@ -350,10 +434,8 @@ def item_of(row: Mapping[str, Any]) -> Item:
     )
 
 
-def _planted(row: Mapping[str, Any]) -> tuple[bytes, ...]:
+def _planted(row: Mapping[str, Any]) -> Planted | None:
     """For a row of a dataset generated here, whose records tell what its conditions are about."""
     if not all(name in row for name in ("tables", "filters", "having", "where_form")):
-        return ()
-    from tinysql.evaluate.planted import planted_database  # noqa: PLC0415
-
-    return (planted_database(row, num_rows=32, seed=0),)
+        return None
+    return Planted(row["id"], row)

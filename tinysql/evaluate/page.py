@@ -49,6 +49,7 @@ _KIND_NAMES = {
     "category": "Category",
     "split": "Split",
     "num_tables": "Tables in the schema",
+    "num_selected": "Columns selected",
 }
 _MEASURES = {
     "strict": "Strict",

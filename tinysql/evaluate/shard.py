@@ -8,7 +8,10 @@ from typing import Any
 
 from tinysql.data.prompts import format_prompt
 from tinysql.evaluate.decode import greedy
-from tinysql.evaluate.score import EvaluationConfig, count, read_rows, score, write_predictions
+from tinysql.evaluate.predictions import write_predictions
+from tinysql.evaluate.proof import prove_decoding
+from tinysql.evaluate.score import EvaluationConfig, read_rows, score
+from tinysql.evaluate.tally import Tally
 from tinysql.models.files import load_model
 
 _log = logging.getLogger(__name__)
@@ -39,10 +42,13 @@ def evaluate_shard(
     rows = read_rows(dataset, config.split, start, stop)
     # Full precision: in half precision near ties, and so the answers, depend on the batch.
     network, tokenizer = load_model(model, device=device)
+    prompts = [format_prompt(row["question"], row["schema_sql"]) for row in rows]
+    if start == 0:
+        prove_decoding(network, tokenizer, prompts, max_new_tokens=config.max_new_tokens)
     completions = greedy(
         network,
         tokenizer,
-        [format_prompt(row["question"], row["schema_sql"]) for row in rows],
+        prompts,
         max_new_tokens=config.max_new_tokens,
         batch_size=batch_size,
     )
@@ -52,8 +58,7 @@ def evaluate_shard(
     write_predictions(out_dir / f"{name}.parquet", predictions)
     scored = time.monotonic()
     _log.info("%s: decoded in %.1f s, scored in %.1f s", name, decoded - began, scored - decoded)
-    return {
-        **count(predictions),
-        "truncated": sum(completion.truncated for completion in completions),
-        "seconds": scored - began,
-    }
+    tally = Tally()
+    for each, completion in zip(predictions, completions, strict=True):
+        tally.add(each, truncated=completion.truncated)
+    return {"tally": tally.counts(), "seconds": scored - began}

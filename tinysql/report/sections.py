@@ -112,7 +112,7 @@ def scores_view(directory: Path) -> ScoresView:
     summary = read_json(directory / "summary.json")
     execution = _interval("Execution accuracy", summary["execution"])
     exact = _interval("Exact match", summary["exact"])
-    by_columns = summary.get("by_num_selected", {})
+    by_columns = summary["by"]["num_selected"]
     return ScoresView(
         execution=execution,
         exact=exact,
@@ -164,7 +164,7 @@ def wrong_answers(directory: Path) -> tuple[int, tuple[WrongAnswer, ...]]:
 
 
 def _wrong(row: Mapping[str, Any]) -> WrongAnswer:
-    gold, pred = diff(clip(row["gold_sql"]), clip(row["pred_sql"]))
+    gold, pred = diff(clip(row["gold_sql"][0]), clip(row["pred_sql"]))
     return WrongAnswer(
         question=clip(row["question"]),
         schema_sql=clip(row["schema_sql"]),

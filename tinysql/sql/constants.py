@@ -12,17 +12,22 @@ from sqlglot import exp
 
 from tinysql.sql.catalog import Reference, Table
 from tinysql.sql.execute import Cell
+from tinysql.sql.expressions import quoted
 from tinysql.sql.hints import hint_values
-from tinysql.sql.sample import Hints
+from tinysql.sql.preimages import preimages
+from tinysql.sql.sample import NO_CROWD, Crowd, Hints
 
-_COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Is, exp.Like, exp.Glob)
-_MOST_ROWS = 200
+_COMPARISONS = (
+    exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Is, exp.NullSafeEQ, exp.NullSafeNEQ,
+    exp.Like, exp.Glob,
+)  # fmt: skip
+_MOST_ROWS = 2_500
 
 
 class Constant(NamedTuple):
-    """A literal that a column is compared with, by the name of the operator."""
+    """A literal that an expression is compared with, by the name of the operator."""
 
-    column: exp.Column
+    compared: exp.Expr
     operator: str
     literal: str
 
@@ -31,20 +36,28 @@ def hints_of_query(tree: exp.Query, tables: Sequence[Table]) -> Hints:
     """Values near those that the query's conditions compare columns with."""
     known = {table.name.lower(): table for table in tables}
     found: dict[str, dict[str, list[Cell]]] = {}
-    for constant in _constants(tree):
-        for table, name in _named(_meant(constant.column, known), known):
-            values = found.setdefault(table, {}).setdefault(name, [])
-            values += hint_values(constant.operator, [constant.literal])
+    for compared, operator, literal in _constants(tree, known):
+        meant = preimages(compared, hint_values(operator, [literal]))
+        if meant is None:
+            continue
+        for table, name in _named(_meant(meant[0], known), known):
+            found.setdefault(table, {}).setdefault(name, []).extend(meant[1])
     return found
 
 
 def sort_columns(tree: exp.Query, tables: Sequence[Table]) -> dict[str, list[str]]:
     """The columns that the query sorts by, by table, in their order."""
-    known = {table.name.lower(): table for table in tables}
-    found: dict[str, list[str]] = {}
     order = tree.args.get("order")
-    for key in order.expressions if order else ():
-        for column in key.find_all(exp.Column):
+    known = {table.name.lower(): table for table in tables}
+    return _columns_in(order.expressions if order else (), known)
+
+
+def _columns_in(
+    expressions: Sequence[exp.Expr], known: Mapping[str, Table]
+) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for expression in expressions:
+        for column in expression.find_all(exp.Column):
             for table, name in _named(_meant(column, known), known):
                 columns = found.setdefault(table, [])
                 columns += [name] if name not in columns else []
@@ -58,33 +71,65 @@ def rows_needed(tree: exp.Query, usual: int) -> int:
         number = clause.args.get("expression")
         if isinstance(number, exp.Literal) and number.is_int:
             sizes.append(2 * int(number.name) + 2)
-    for having in tree.find_all(exp.Having):
-        counts = [node for node in having.find_all(*_COMPARISONS) if node.find(exp.Count)]
-        for literal in (n for node in counts for n in node.find_all(exp.Literal) if n.is_int):
-            sizes.append(4 * (int(literal.name) + 1))
+    counted = max(map(_counted, tree.find_all(exp.Having)), default=0)
+    if _is_crowd(counted, usual):
+        sizes.append(6 * (counted + 1))
     return min(max(sizes), max(_MOST_ROWS, usual))
 
 
-def _constants(tree: exp.Query) -> Iterator[Constant]:
+def crowded_columns(tree: exp.Query, tables: Sequence[Table], usual: int) -> Crowd:
+    """The columns whose groups HAVING COUNT compares with more rows than some of `usual` have."""
+    known = {table.name.lower(): table for table in tables}
+    crowd = NO_CROWD
+    for having in tree.find_all(exp.Having):
+        counted, group = _counted(having), having.parent and having.parent.args.get("group")
+        if group and _is_crowd(counted, usual) and counted > crowd.size:
+            crowd = Crowd(counted, _columns_in(group.expressions, known))
+    return crowd
+
+
+def _counted(having: exp.Having) -> int:
+    """The greatest number that a COUNT is compared with."""
+    counts = [node for node in having.find_all(*_COMPARISONS) if node.find(exp.Count)]
+    literals = (each for node in counts for each in node.find_all(exp.Literal) if each.is_int)
+    return max((int(each.name) for each in literals), default=0)
+
+
+def _is_crowd(counted: int, usual: int) -> bool:
+    return 4 * (counted + 1) > usual
+
+
+def _constants(tree: exp.Query, known: Mapping[str, Table]) -> Iterator[Constant]:
     for node in tree.find_all(*_COMPARISONS):
-        left, right = node.this, node.expression
-        if isinstance(right, exp.Column):
-            left, right = right, left
-        if isinstance(left, exp.Column):
-            yield from _compared(left, node, right)
+        for compared, value in ((node.this, node.expression), (node.expression, node.this)):
+            yield from _compared(compared, node, value, known)
     for choice in tree.find_all(exp.Between, exp.In):
-        if isinstance(choice.this, exp.Column):
-            bounds = [choice.args[name] for name in ("low", "high") if name in choice.args]
-            for value in (*bounds, *choice.expressions):
-                yield from _compared(choice.this, choice, value)
+        bounds = [choice.args[name] for name in ("low", "high") if name in choice.args]
+        for value in (*bounds, *choice.expressions):
+            yield from _compared(choice.this, choice, value, known)
 
 
-def _compared(column: exp.Column, node: exp.Expr, value: exp.Expr) -> Iterator[Constant]:
+def _compared(
+    compared: exp.Expr, node: exp.Expr, value: exp.Expr, known: Mapping[str, Table]
+) -> Iterator[Constant]:
+    operator = "LIKE" if isinstance(node, exp.Like) else "="
+    if isinstance(value, exp.Date) and isinstance(value.this, exp.Literal):
+        value = value.this
+    number = value.this if isinstance(value, exp.Neg) else value
     if isinstance(value, exp.Null):
-        yield Constant(column, "IS NULL", "NULL")
-    elif isinstance(value, exp.Literal | exp.Neg | exp.Boolean):
-        operator = "LIKE" if isinstance(node, exp.Like) else "="
-        yield Constant(column, operator, value.sql(dialect="sqlite"))
+        yield Constant(compared, "IS NULL", "NULL")
+    elif isinstance(number, exp.Literal | exp.Boolean):
+        yield Constant(compared, operator, value.sql(dialect="sqlite"))
+    elif isinstance(value, exp.Column) and _is_text(value, known):
+        yield Constant(compared, operator, quoted(value.name))
+
+
+def _is_text(column: exp.Column, known: Mapping[str, Table]) -> bool:
+    """Whether SQLite takes a name in double quotes for a text, for want of such a column."""
+    if column.table or not column.this.args.get("quoted"):
+        return False
+    name = column.name.lower()
+    return not any(name == each.name.lower() for table in known.values() for each in table.columns)
 
 
 def _named(

@@ -7,7 +7,7 @@ dates are ISO text, decimals are int or float. The engines themselves are in eng
 
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,13 +15,15 @@ from functools import lru_cache
 from typing import Any
 
 from tinysql.sql.catalog import Column, parents_first, read_tables
-from tinysql.sql.execute import DEFAULT_LIMITS, Cell, ErrorKind, QueryError, Result, Row
+from tinysql.sql.execute import DEFAULT_LIMITS, Cell, ErrorKind, QueryError, Result, Row, size
 
 Tables = Mapping[str, Sequence[Row]]
 """Rows to insert by table name, as SQL writes the name; parents before children."""
 
 MAX_ROWS = DEFAULT_LIMITS.max_rows
 """Rows of an answer."""
+MAX_BYTES = DEFAULT_LIMITS.max_result_bytes
+"""Of an answer, as `execute.size` counts them."""
 MAX_SECONDS = DEFAULT_LIMITS.max_seconds
 """Wall clock of a query."""
 
@@ -92,10 +94,20 @@ class Engine(ABC):
                     raise
                 message = str(error).split("\n")[0]
                 raise EngineError(self.name, part, message, self._kind(error)) from error
-        if len(rows) > MAX_ROWS:
-            message = f"result over {MAX_ROWS} rows"
-            raise EngineError(self.name, part, message, ErrorKind.TOO_LARGE)
-        return tuple(columns), [tuple([_cell(value) for value in row]) for row in rows]
+        return tuple(columns), rows
+
+    def _limited(self, found: Iterable[Sequence[Any]]) -> list[Row]:
+        """The rows as SQLite would have them. Raises EngineError: they are too large together."""
+        rows: list[Row] = []
+        room = MAX_BYTES
+        for values in found:
+            row = tuple([_cell(value) for value in values])
+            room -= size(row)
+            if room < 0 or len(rows) == MAX_ROWS:
+                message = f"result over {MAX_ROWS} rows or {MAX_BYTES} bytes"
+                raise EngineError(self.name, "query", message, ErrorKind.TOO_LARGE)
+            rows.append(row)
+        return rows
 
     @abstractmethod
     def _namespace(self) -> AbstractContextManager[None]:
@@ -106,8 +118,8 @@ class Engine(ABC):
         """Run statements that have no answer."""
 
     @abstractmethod
-    def _query(self, sql: str) -> tuple[Sequence[str], Sequence[tuple[Any, ...]]]:
-        """The columns and rows of one SELECT, one row more than the limit at most."""
+    def _query(self, sql: str) -> tuple[Sequence[str], list[Row]]:
+        """The columns and rows of one SELECT, within the limits."""
 
     @abstractmethod
     def _kind(self, error: Exception) -> ErrorKind:
@@ -122,6 +134,8 @@ class Engine(ABC):
 def contents(database: bytes) -> tuple[str, Tables]:
     """The CREATE TABLE statements of a SQLite snapshot and its rows, parents before children.
 
+    A name is quoted where the statement quotes it: PostgreSQL takes `Shops` and `"Shops"` for two.
+
     Truth values, which SQLite keeps as 0 and 1, become such where the column is declared so.
     """
     with closing(sqlite3.connect(":memory:")) as connection:
@@ -132,9 +146,10 @@ def contents(database: bytes) -> tuple[str, Tables]:
         )
         rows = {}
         for table in tables:
-            name = '"' + table.name.replace('"', '""') + '"'
-            found = connection.execute(f"SELECT * FROM {name}").fetchall()
-            rows[table.name] = [_typed(table.columns, row) for row in found]
+            quoted = '"' + table.name.replace('"', '""') + '"'
+            is_bare = created[table.name].startswith(f"CREATE TABLE {table.name}")
+            found = connection.execute(f"SELECT * FROM {quoted}").fetchall()
+            rows[table.name if is_bare else quoted] = [_typed(table.columns, row) for row in found]
     return "; ".join(created[table.name] for table in tables), rows
 
 

@@ -8,10 +8,13 @@ one transaction that is rolled back, because opening a database takes them 30 ms
 that created and dropped thousands of tables gets several times slower, so a new one is opened now
 and then.
 
-The query is confined: it must be one SELECT, within a time limit and a limit on rows. SQLite has
+The query is confined: it must be one SELECT, within limits on time, rows and bytes. SQLite has
 the guard of execute.py; DuckDB has no access to files, network and settings; PostgreSQL is asked
 through a cursor, which only a SELECT can open. Schema and rows are trusted further than the query:
 connect to PostgreSQL in a role that may do nothing else.
+
+Time stands still in SQLite only: DuckDB and PostgreSQL read the clock, so a query that asks for the
+time or the date answers differently on another day.
 """
 
 import sqlite3
@@ -21,8 +24,8 @@ from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from tinysql.errors import InputError
-from tinysql.sql.engine import MAX_ROWS, MAX_SECONDS, Engine, EngineError
-from tinysql.sql.execute import ErrorKind, run
+from tinysql.sql.engine import MAX_SECONDS, Engine, EngineError
+from tinysql.sql.execute import ErrorKind, Row, run
 
 if TYPE_CHECKING:
     import duckdb
@@ -86,11 +89,11 @@ class _Sqlite(Engine):
     def _execute(self, script: str) -> None:
         self._connection.executescript(script)
 
-    def _query(self, sql: str) -> tuple[Sequence[str], Sequence[tuple[Any, ...]]]:
+    def _query(self, sql: str) -> tuple[Sequence[str], list[Row]]:
         result = run(sql, self._connection.serialize())
         if result.error is not None:
             raise EngineError(self.name, "query", result.error.message, result.error.kind)
-        return result.columns, result.rows
+        return result.columns, list(result.rows)
 
     def _kind(self, error: Exception) -> ErrorKind:  # noqa: ARG002
         return ErrorKind.OTHER
@@ -141,7 +144,7 @@ class _Duckdb(_Session):
     def _execute(self, script: str) -> None:
         self._connection.execute(script)
 
-    def _query(self, sql: str) -> tuple[Sequence[str], Sequence[tuple[Any, ...]]]:
+    def _query(self, sql: str) -> tuple[Sequence[str], list[Row]]:
         statements = self._connection.extract_statements(sql)
         if [statement.type for statement in statements] != [self._select]:
             raise EngineError(self.name, "query", "not one SELECT", ErrorKind.FORBIDDEN)
@@ -149,7 +152,7 @@ class _Duckdb(_Session):
         alarm.start()
         try:
             cursor = self._connection.execute(statements[0])
-            rows = cursor.fetchmany(MAX_ROWS + 1)
+            rows = self._limited(iter(cursor.fetchone, None))
             return [column[0] for column in cursor.description], rows
         finally:
             alarm.cancel()
@@ -191,14 +194,16 @@ class _Postgresql(_Session):
     def _execute(self, script: str) -> None:
         self._connection.execute(script.encode())
 
-    def _query(self, sql: str) -> tuple[Sequence[str], Sequence[tuple[Any, ...]]]:
+    def _query(self, sql: str) -> tuple[Sequence[str], list[Row]]:
         # The binary format sends one statement only.
         with self._connection.cursor(binary=True) as cursor:
             # Not even a function in the query may write.
             cursor.execute(b"SET TRANSACTION READ ONLY")
             cursor.execute(b"DECLARE answer CURSOR FOR " + sql.encode())
-            cursor.execute(b"FETCH %d FROM answer" % (MAX_ROWS + 1))
-            return [column.name for column in cursor.description or ()], cursor.fetchall()
+            # Row by row: a result that is too large need not all come here.
+            with closing(cursor.stream(b"FETCH ALL FROM answer", binary=True)) as found:
+                rows = self._limited(found)
+            return [column.name for column in cursor.description or ()], rows
 
     def _kind(self, error: Exception) -> ErrorKind:
         return _SQLSTATES.get(getattr(error, "sqlstate", None) or "", ErrorKind.OTHER)

@@ -1,24 +1,30 @@
 """The result of one untrusted query on a snapshot of a SQLite database.
 
-Every query gets its own in-memory connection, filled from the snapshot by `deserialize`, so no
-query sees what another did and no file is ever opened. The guards are SQLite's own:
+A query runs on an in-memory connection, filled from the snapshot by `deserialize`, so no file is
+ever opened. The guards are SQLite's own:
 an authorizer that allows only SELECT, READ, RECURSIVE and a fixed list of functions
 (sqlite.org/c3ref/set_authorizer.html); a budget of virtual machine steps through the progress
 handler; run-time limits on cells, attachments and LIKE patterns, each of which can otherwise keep
 one step busy for minutes (sqlite.org/limits.html); temporary storage in memory under a heap limit
-that counts for the whole process.
+that counts for the whole process. `run` opens a connection for every query; `SharedRuns` keeps some
+open, which gives the same results because nothing that is allowed changes a connection.
 
 The budget counts steps, not seconds, so that a slow or busy machine gives the same verdict; the
-wall clock is only a backstop. Not covered: `date('now')` reads the clock.
+wall clock is only a backstop. Time stands still (see functions.py). What a connection needs for
+that, and for json_each and json_tree, it gets when a query first asks for it.
 """
 
 import sqlite3
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from typing import NamedTuple
+
+from tinysql.sql.functions import REPLACED, replace_functions
 
 Cell = int | float | str | bytes | None
 Row = tuple[Cell, ...]
@@ -26,10 +32,12 @@ Row = tuple[Cell, ...]
 _STEPS_PER_TICK = 100
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _BROKEN_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_ALLOWED_ACTIONS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
-# Left out on purpose: load_extension and fts3_tokenizer (they load code); random, randomblob and
-# current_* (the same query must give the same answer twice); printf and format (a precision of a
-# billion keeps one step busy for seconds).
+_ALLOWED_ACTIONS = (sqlite3.SQLITE_READ, sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE)
+_MAX_COPIES = 32
+_MAX_BYTES_OF_COPIES = 8 * 2**20
+# Left out on purpose: load_extension and fts3_tokenizer (they load code); random and randomblob
+# (the same query must give the same answer twice); changes, total_changes and last_insert_rowid
+# (they tell of the connection).
 _FUNCTION_NAMES = """
     abs char coalesce concat concat_ws glob hex ifnull iif instr length like likelihood likely lower
     ltrim max min nullif octet_length quote replace round rtrim sign soundex substr substring trim
@@ -37,7 +45,6 @@ _FUNCTION_NAMES = """
     avg count group_concat string_agg sum total
     cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank
     row_number
-    date datetime julianday strftime time timediff unixepoch
     acos acosh asin asinh atan atan2 atanh ceil ceiling cos cosh degrees exp floor ln log log10 log2
     mod pi pow power radians sin sinh sqrt tan tanh trunc
     json json_array json_array_length json_extract json_group_array json_group_object json_object
@@ -108,14 +115,20 @@ DEFAULT_LIMITS = Limits()
 
 
 class _Guard:
-    """The authorizer and progress handler of one query, and why they stopped it."""
+    """The authorizer and progress handler of a connection, and why they stopped the last query."""
 
-    __slots__ = ("deadline", "denied", "ticks")
+    __slots__ = ("deadline", "denied", "is_extended", "ticks", "wants_extension")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self) -> None:
+        self.is_extended = False
+        """Whether the connection has what `_extend` gives it."""
+
+    def start(self, limits: Limits) -> None:
+        """Forget the last query."""
         self.ticks = limits.max_steps // _STEPS_PER_TICK
         self.deadline = time.monotonic() + limits.max_seconds
         self.denied: str | None = None
+        self.wants_extension = False
 
     @property
     def expired(self) -> bool:
@@ -137,10 +150,27 @@ class _Guard:
             return sqlite3.SQLITE_DENY
         if action in _ALLOWED_ACTIONS:
             return sqlite3.SQLITE_OK
-        if action == sqlite3.SQLITE_FUNCTION and second and second.lower() in _ALLOWED_FUNCTIONS:
-            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_FUNCTION and second:
+            name = second.lower()
+            if name in _ALLOWED_FUNCTIONS or (self.is_extended and name in REPLACED):
+                return sqlite3.SQLITE_OK
+            self.wants_extension |= name in REPLACED
+        # SQLite asks for this when it declares a table-valued function.
+        self.wants_extension |= action == sqlite3.SQLITE_UPDATE and first == "sqlite_master"
         self.denied = self.denied or f"not a pure read: {second or first or action}"
         return sqlite3.SQLITE_DENY
+
+
+class _Copy(NamedTuple):
+    """A connection to a copy of a database in memory, and what guards it."""
+
+    connection: sqlite3.Connection
+    guard: _Guard
+
+    def keep_guard(self) -> None:
+        """Guard the connection from here on."""
+        self.connection.set_authorizer(self.guard.authorize)
+        self.connection.set_progress_handler(self.guard.tick, _STEPS_PER_TICK)
 
 
 def run(sql: str, database: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Result:
@@ -156,8 +186,7 @@ def run(sql: str, database: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Result
     """
     if (refused := _unusable(sql, limits)) is not None:
         return Result((), (), refused)
-    with closing(_open(database, limits)) as connection:
-        return _run(sql, connection, limits)
+    return _run_once(sql, database, limits)
 
 
 def run_backwards(sql: str, database: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Result:
@@ -168,63 +197,107 @@ def run_backwards(sql: str, database: bytes, *, limits: Limits = DEFAULT_LIMITS)
     """
     if (refused := _unusable(sql, limits)) is not None:
         return Result((), (), refused)
-    with closing(_open(database, limits)) as connection:
-        connection.execute("PRAGMA reverse_unordered_selects=ON")
-        return _run(sql, connection, limits)
+    return _run_once(sql, database, limits, "PRAGMA reverse_unordered_selects=ON")
 
 
 class SharedRuns:
-    """`run` for a gold and its mutants: on one database after the other, each opened but once.
+    """`run` with connections that stay open: one for each of the databases used last.
 
-    The guards are the same. What is judged gets a connection of its own, from `run`.
+    Queries that may not meet, such as golds and predictions, need a SharedRuns each. Like its
+    connections it belongs to one thread.
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
-        self._database: bytes | None = None
-        self._connection: sqlite3.Connection | None = None
+        self._copies: OrderedDict[bytes, _Copy] = OrderedDict()
+        self._num_bytes = 0
 
     def __call__(self, sql: str, database: bytes) -> Result:
         """The result of one query on a copy of the database, which other queries share."""
         if (refused := _unusable(sql, self._limits)) is not None:
             return Result((), (), refused)
-        if self._connection is None or database is not self._database:
+        try:
+            return _run(sql, self._copy(database), self._limits)
+        except MemoryError:
+            # The heap limit counts what the open copies take, too.
             self.close()
-            self._database, self._connection = database, _open(database, self._limits)
-        return _run(sql, self._connection, self._limits)
+            return _run_once(sql, database, self._limits)
 
     def close(self) -> None:
-        """Close the last database."""
-        if self._connection is not None:
-            self._connection.close()
-        self._database = self._connection = None
+        """Close all connections."""
+        while self._copies:
+            self._close_oldest()
+
+    def _copy(self, database: bytes) -> _Copy:
+        if database in self._copies:
+            self._copies.move_to_end(database)
+            return self._copies[database]
+        room = _MAX_BYTES_OF_COPIES - len(database)
+        while self._copies and (len(self._copies) == _MAX_COPIES or self._num_bytes > room):
+            self._close_oldest()
+        self._copies[database] = copy = _open(database, self._limits)
+        self._num_bytes += len(database)
+        return copy
+
+    def _close_oldest(self) -> None:
+        database, copy = self._copies.popitem(last=False)
+        self._num_bytes -= len(database)
+        copy.connection.close()
 
 
-def _open(database: bytes, limits: Limits) -> sqlite3.Connection:
+def _run_once(sql: str, database: bytes, limits: Limits, pragma: str = "") -> Result:
+    copy = _open(database, limits, pragma)
+    with closing(copy.connection):
+        try:
+            return _run(sql, copy, limits)
+        except MemoryError:
+            return _too_large(f"needs over {limits.max_heap_bytes} bytes of memory")
+
+
+def _open(database: bytes, limits: Limits, pragma: str = "") -> _Copy:
     _check_snapshot(database)
     _limit_heap(limits.max_heap_bytes)
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+    # Without a cache of statements every query is compiled, and so authorized, anew.
+    connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)
     connection.deserialize(database)
-    connection.executescript("PRAGMA temp_store=MEMORY; PRAGMA query_only=ON")
+    # The schema is read here, so that its steps count for no query.
+    connection.executescript(
+        "PRAGMA temp_store=MEMORY; PRAGMA query_only=ON; SELECT 1 FROM sqlite_schema LIMIT 0;"
+        + pragma
+    )
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limits.max_cell_bytes)
     connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, limits.max_sql_bytes)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100)
-    return connection
+    copy = _Copy(connection, _Guard())
+    copy.keep_guard()
+    return copy
 
 
-def _run(sql: str, connection: sqlite3.Connection, limits: Limits) -> Result:
-    guard = _Guard(limits)
-    connection.set_authorizer(guard.authorize)
-    connection.set_progress_handler(guard.tick, _STEPS_PER_TICK)
+def _run(sql: str, copy: _Copy, limits: Limits) -> Result:
+    """The result. Raises MemoryError: the heap limit is reached."""
+    connection, guard = copy
+    guard.start(limits)
     try:
         return _fetch(connection.execute(sql), limits)
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", None) in _BROKEN_CODES:
             raise
-        return Result((), (), QueryError(_kind(error, guard), guard.denied or str(error)))
-    except MemoryError:
-        return _too_large(f"needs over {limits.max_heap_bytes} bytes of memory")
+        if not guard.wants_extension or guard.is_extended:
+            return Result((), (), QueryError(_kind(error, guard), guard.denied or str(error)))
+    _extend(copy)
+    return _run(sql, copy, limits)
+
+
+def _extend(copy: _Copy) -> None:
+    """Replace what reads the clock, and have SQLite declare the table-valued functions of JSON."""
+    connection, guard = copy
+    connection.set_authorizer(None)
+    connection.set_progress_handler(None, 0)
+    replace_functions(connection)
+    connection.execute("SELECT 1 FROM json_each('1'), json_tree('1') LIMIT 0")
+    copy.keep_guard()
+    guard.is_extended = True
 
 
 def _check_snapshot(database: bytes) -> None:
@@ -270,17 +343,17 @@ def _fetch(cursor: sqlite3.Cursor, limits: Limits) -> Result:
     rows: list[Row] = cursor.fetchmany(num_safe)
     if len(rows) < num_safe:
         return Result(columns, rows)
-    room = limits.max_result_bytes - sum(map(_size, rows))
+    room = limits.max_result_bytes - sum(map(size, rows))
     while room >= 0 and len(rows) <= limits.max_rows:
         row = cursor.fetchone()
         if row is None:
             return Result(columns, rows)
         rows.append(row)
-        room -= _size(row)
+        room -= size(row)
     return _too_large(f"result over {limits.max_rows} rows or {limits.max_result_bytes} bytes")
 
 
-def _size(row: Row) -> int:
+def size(row: Row) -> int:
     return 8 * len(row) + sum([len(cell) for cell in row if isinstance(cell, str | bytes)])
 
 

@@ -36,14 +36,9 @@ class Gold:
     tree: exp.Query
 
     @cached_property
-    def limit(self) -> int | None:
-        """Rows that LIMIT keeps, None for all."""
-        return _number(self.tree.args.get("limit"))
-
-    @cached_property
-    def offset(self) -> int:
-        """Rows that OFFSET skips."""
-        return _number(self.tree.args.get("offset")) or 0
+    def is_cut(self) -> bool:
+        """Whether it has a LIMIT or an OFFSET."""
+        return any(self.tree.args.get(name) for name in ("limit", "offset"))
 
     @cached_property
     def keys(self) -> Sequence[int | exp.Expr] | None:
@@ -63,7 +58,7 @@ class Gold:
     @cached_property
     def probe(self) -> str:
         """The query whose rows tell the key of every row of the answer."""
-        if self.keys is None or (self.limit is None and not self.offset and not self.hidden):
+        if self.keys is None or not (self.is_cut or self.hidden):
             return self.sql
         tree = self.tree.copy()
         tree.set("limit", None)
@@ -89,7 +84,7 @@ def answer(gold: Gold, database: bytes, run: Run = run) -> Answer:
     Raises GoldError: the query does not run there.
     """
     result = _result(gold.sql, database, run)
-    if not gold.is_ordered and gold.limit is None and not gold.offset:
+    if not gold.is_ordered and not gold.is_cut:
         return Answer(database, result, (Ties(result.rows),))
     if gold.keys is None:
         return Answer(database, result, tuple(Ties((row,)) for row in result.rows))
@@ -98,7 +93,8 @@ def answer(gold: Gold, database: bytes, run: Run = run) -> Answer:
     places = _places(gold.keys, width)
     rows = [row[:width] for row in probed.rows]
     keys = [tuple(row[place] for place in places) for row in probed.rows]
-    found = ties(rows, keys, gold.offset, gold.limit)
+    limit, offset = (_number(gold, name, database, run) for name in ("limit", "offset"))
+    found = ties(rows, keys, offset or 0, limit)
     if sum(len(each.rows) for each in found) != len(result.rows):
         raise GoldError(f"gold query {gold.sql!r} and its sort keys give different rows")
     return Answer(database, result, tuple(found))
@@ -131,15 +127,20 @@ def _places(keys: Sequence[int | exp.Expr], width: int) -> list[int]:
     return [key if isinstance(key, int) else next(hidden) for key in keys]
 
 
-def _number(clause: exp.Expr | None) -> int | None:
+def _number(gold: Gold, name: str, database: bytes, run: Run) -> int | None:
+    """Rows that a LIMIT or OFFSET is about, None where it is about none: a negative one is not."""
+    clause = gold.tree.args.get(name)
     if clause is None:
         return None
-    number = clause.args.get("expression")
-    if isinstance(number, exp.Literal) and number.is_int:
-        return min(int(number.name), _BIGGEST)
-    if isinstance(number, exp.Neg):
-        return None  # SQLite: a negative LIMIT is none
-    raise GoldError(f"gold query has a {clause.key} that is no number: {clause.sql()}")
+    expression = clause.expression
+    if isinstance(expression, exp.Literal) and expression.is_int:
+        return min(int(expression.name), _BIGGEST)
+    alone = exp.select(expression.copy())
+    alone.set("with_", gold.tree.args.get("with_"))
+    [[number]] = _result(alone.sql(dialect="sqlite", comments=False), database, run).rows
+    if not isinstance(number, int | float | str):
+        raise GoldError(f"gold query has a {name} that is no number: {number!r}")
+    return min(int(number), _BIGGEST) if int(number) >= 0 else None
 
 
 def _sort_keys(tree: exp.Query) -> Sequence[int | exp.Expr] | None:

@@ -4,30 +4,17 @@ A random database hardly ever holds the very city that a condition names, so tha
 give the same empty answer. For each condition these are values just inside and just outside of it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from decimal import Decimal, InvalidOperation, Overflow
 
 from tinysql.sql.execute import Cell
-from tinysql.sql.sample import Hints
 
 _AROUND = ("{}", "{} end", "start {}", "start {} end", "start end")
 """Texts that a pattern of one word may or may not match."""
 
 _BIGGEST_INTEGER = 2**63 - 2
 """Of SQLite, but for the neighbors."""
-
-def hints_of(row: Mapping[str, Any]) -> Hints:
-    """The hints for a dataset row's schema, from its records of conditions."""
-    names = [table["name"] for table in row["tables"]]
-    hints: dict[str, dict[str, list[Cell]]] = {}
-    for condition in (*row["filters"], *row["having"]):
-        values = hint_values(condition["operator"], condition["values"])
-        if values and condition["table"] >= 0:
-            columns = hints.setdefault(names[condition["table"]], {})
-            columns.setdefault(condition["column"], []).extend(values)
-    return hints
 
 
 def hint_values(operator: str, literals: Sequence[str]) -> list[Cell]:
@@ -43,19 +30,22 @@ def _near(operator: str, literal: str) -> Iterable[Cell]:
     text = literal[1:-1].replace("''", "'")
     if "LIKE" in operator:
         return [shape.format(text.strip("%")) for shape in _AROUND]
-    return [text, *(_near_date(text) or [f"new {text}"])]
+    return [text, *(_near_date(text) or _near_digits(text) or [f"new {text}"])]
 
 
 def _near_number(literal: str) -> list[Cell]:
     try:
         number = Decimal(literal)
+        step = Decimal(1).scaleb(min(int(number.as_tuple().exponent), 0))
+        return [as_cell(number + change * step) for change in (0, -1, 1)]
     except InvalidOperation:
         return [literal.upper() == "TRUE"]
-    step = Decimal(1).scaleb(min(int(number.as_tuple().exponent), 0))
-    return [_cell(number + change * step) for change in (0, -1, 1)]
+    except Overflow:
+        return []
 
 
-def _cell(number: Decimal) -> Cell:
+def as_cell(number: Decimal) -> Cell:
+    """The number as SQLite has it."""
     whole = number == number.to_integral_value() and abs(number) < _BIGGEST_INTEGER
     return int(number) if whole else float(number)
 
@@ -67,3 +57,10 @@ def _near_date(text: str) -> list[Cell]:
         return [f"{datetime.fromisoformat(text) + timedelta(0, s)}" for s in (0, -60, 60)]
     except (ValueError, OverflowError):  # no date, or the first or last one there is
         return []
+
+
+def _near_digits(text: str) -> list[Cell]:
+    """The numbers before and after, as long as the text."""
+    if not (text.isascii() and text.isdigit()):
+        return []
+    return [f"{int(text) + change:0{len(text)}d}" for change in (-1, 1)]

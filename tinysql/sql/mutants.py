@@ -10,8 +10,8 @@ Mutants are cut from the gold's text by its tokens, which is a hundred times fas
 and printing trees. Some are no SQL; those that do not run count for nothing.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise, zip_longest
 from typing import NamedTuple
 
 import sqlglot
@@ -20,6 +20,7 @@ from sqlglot.tokens import Token, TokenType
 from tinysql.sql.catalog import Table
 
 _AGGREGATES = ("COUNT", "SUM", "AVG", "MIN", "MAX")
+_FUNCTIONS = ("LOWER", "UPPER", "TRIM", "LTRIM", "RTRIM", "ABS", "ROUND", "LENGTH")
 _SWAPPED = {
     "=": ("<>", ">"), "<>": ("=",), "!=": ("=",), ">": (">=", "<"), ">=": (">", "<="),
     "<": ("<=", ">"), "<=": ("<", ">="), "AND": ("OR",), "OR": ("AND",), "ASC": ("DESC",),
@@ -29,6 +30,10 @@ _SWAPPED = {
     "BETWEEN": ("NOT BETWEEN",), "IS": ("IS NOT",), "EXISTS": ("NOT EXISTS",), "LEFT": ("",),
     "SELECT": ("SELECT DISTINCT",), "JOIN": ("LEFT JOIN",),
 }  # fmt: skip
+_BEFORE_TEXTS = frozenset(
+    ("=", "<>", "!=", "<", ">", "<=", ">=", "LIKE", "GLOB", "IS", "NOT", "BETWEEN", "AND", "(", ",")
+)
+"""In double quotes, what stands anywhere else is more likely an alias."""
 _CLAUSES = {"WHERE", "GROUP BY", "HAVING", "ORDER BY", "LIMIT", "UNION", "INTERSECT", "EXCEPT"}
 
 
@@ -54,9 +59,10 @@ def mutants(sql: str, tables: Sequence[Table], *, most: int = 32) -> list[Mutant
     """
     places = _places(sql)
     columns = _columns(places, tables)
+    texts = _texts_in_double_quotes(places, tables) if '"' in sql else set()
     kinds: dict[str, list[Mutant]] = {}
     seen = {sql}
-    for change, start, stop, text in _edits(sql, places, columns):
+    for change, start, stop, text in _edits(sql, places, columns, texts):
         mutated = f"{sql[:start]}{text}{sql[stop:]}"
         if mutated not in seen:
             seen.add(mutated)
@@ -80,7 +86,10 @@ _Edit = tuple[str, int, int, str]
 
 
 def _edits(
-    sql: str, places: Sequence[_Place], columns: dict[int, Sequence[str]]
+    sql: str,
+    places: Sequence[_Place],
+    columns: dict[int, Sequence[str]],
+    texts: Collection[int],
 ) -> Iterator[_Edit]:
     yield from _clauses(places)
     yield from _order_keys(sql, places)
@@ -92,12 +101,14 @@ def _edits(
         between += place.word == "BETWEEN"
         if place.word == "AND" and between:
             between -= 1
-        elif kind == TokenType.STRING:
-            yield from _other_texts(start, stop)
+        elif kind == TokenType.STRING or number in texts:
+            yield from _other_texts(sql, start, stop)
         elif kind == TokenType.NUMBER:
             yield from _other_numbers(sql, start, stop)
         elif place.word in _AGGREGATES and after == "(":
             yield from _other_aggregates(places, number)
+        elif place.word in _FUNCTIONS and after == "(":
+            yield "function dropped", start, stop, ""
         elif number in columns:
             yield from (("column", start, stop, name) for name in columns[number])
         elif place.word == "SELECT" and after == "DISTINCT":
@@ -107,10 +118,11 @@ def _edits(
                 yield place.word.lower(), start, stop, other
 
 
-def _other_texts(start: int, stop: int) -> Iterator[_Edit]:
-    yield "text", stop - 1, stop, "x'"
+def _other_texts(sql: str, start: int, stop: int) -> Iterator[_Edit]:
+    quote = sql[stop - 1]
+    yield "text", stop - 1, stop, f"x{quote}"
     if stop - start > len("''"):
-        yield "text", stop - 2, stop, "'"
+        yield "text", stop - 2, stop, quote
 
 
 def _other_numbers(sql: str, start: int, stop: int) -> Iterator[_Edit]:
@@ -210,6 +222,19 @@ def _columns(places: Sequence[_Place], tables: Sequence[Table]) -> dict[int, Seq
             if any(column.lower() == name for column in columns):
                 found[number] = [column for column in columns if column.lower() != name]
     return found
+
+
+def _texts_in_double_quotes(places: Sequence[_Place], tables: Sequence[Table]) -> set[int]:
+    """The tokens that SQLite takes for texts, for want of a column or table of that name."""
+    names = {table.name.lower() for table in tables}
+    names |= {column.name.lower() for table in tables for column in table.columns}
+    return {
+        number
+        for number, (before, place) in enumerate(pairwise(places), start=1)
+        if before.word in _BEFORE_TEXTS
+        and place.word.startswith('"')
+        and place.token.text.lower() not in names
+    }
 
 
 def _tables_called(places: Sequence[_Place], names: dict[str, list[str]]) -> dict[str, str]:

@@ -49,7 +49,7 @@ def parse_query(sql: str, dialect: str = "sqlite") -> exp.Query:
     try:
         tree = _only_statement(sql, reader)
     except SqlglotError as error:
-        raise Unparsable(_first_line(error)) from error
+        raise Unparsable(first_line(error)) from error
     except RecursionError as error:
         raise Unparsable("nested too deeply") from error
     except _PARSER_BUGS as error:
@@ -134,7 +134,7 @@ def bare(node: exp.Expr) -> exp.Expr:
     return node
 
 
-def _first_line(error: SqlglotError) -> str:
+def first_line(error: SqlglotError) -> str:
     """What sqlglot says, without its excerpt of the text, which has color codes in it."""
     found = getattr(error, "errors", None)
     if found:

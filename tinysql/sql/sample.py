@@ -11,7 +11,8 @@ shares were chosen by counting missed mutants of random queries (up to 12 column
 Tables are filled parents first: a foreign key draws from a third of its parent's keys, so that some
 parents have several children and others none. Hints are values that a query's conditions turn on;
 they join the pools, and a tenth of each table's rows starts from hints alone, children of such rows
-of their parents, so that conditions on several columns and tables hold together somewhere.
+of their parents, so that conditions on several columns and tables hold together somewhere. To each
+pool come a few values that differ from others in case, blanks or sign alone, the empty text and 0.
 
 Source of the idea, distinguishing databases: Zhong et al. 2020, "Semantic Evaluation for
 Text-to-SQL with Distilled Test Suites".
@@ -20,6 +21,7 @@ Text-to-SQL with Distilled Test Suites".
 import random
 import re
 import sqlite3
+from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -41,6 +43,8 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _NULL_RATE = 0.1
 _CHANGE_RATE = 0.35
 _STOCK = 1_000
+_MOST_VARIED = 2
+_LONGEST_WORD = 255
 
 
 class Keys(NamedTuple):
@@ -48,6 +52,16 @@ class Keys(NamedTuple):
 
     every: Sequence[Cell]
     hinted: Sequence[Cell]
+
+
+class Crowd(NamedTuple):
+    """Columns whose values are shared by about `size` rows, by table; foreign keys are, too."""
+
+    size: int
+    columns: Mapping[str, Sequence[str]]
+
+
+NO_CROWD = Crowd(0, MappingProxyType({}))
 
 
 class Pool(NamedTuple):
@@ -64,6 +78,7 @@ def fill(
     num_rows: int = 32,
     hints: Hints = MappingProxyType({}),
     sorted_by: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    crowd: Crowd = NO_CROWD,
     sizes: Literal["even", "uneven", "thin"] = "even",
 ) -> bytes:
     """A snapshot of a database with this schema and random rows in every table.
@@ -75,6 +90,7 @@ def fill(
         hints: values that some rows shall have.
         sorted_by: by table, columns that a query sorts by, in order; some rows tie on the first of
             them, however many, and on nothing else.
+        crowd: columns of which four values have all rows.
         sizes: even, num_rows in every table; uneven, up to a fifth fewer, so that no number of rows
             is the answer to a COUNT on every database; thin, two at most and some none.
 
@@ -96,7 +112,7 @@ def fill(
                 continue
             keys = sorted_by.get(table.name, ())
             took = _fill_table(
-                connection, table, hints.get(table.name, {}), keys, filled, rng, size
+                connection, table, hints.get(table.name, {}), keys, crowd, filled, rng, size
             )
             if not took and sizes != "thin":
                 raise InputError(
@@ -111,6 +127,7 @@ def _fill_table(
     table: Table,
     hints: Mapping[str, Sequence[Cell]],
     sorted_by: Sequence[str],
+    crowd: Crowd,
     filled: dict[Reference, Keys],
     rng: random.Random,
     num_rows: int,
@@ -121,6 +138,8 @@ def _fill_table(
     ]
     names = [column.name for column in table.columns]
     rows = draw_rows(pools, rng, num_rows, [names.index(name) for name in sorted_by])
+    if crowd.size:
+        _share(rows, table, pools, crowd)
     for place, column in enumerate(table.columns):
         known = [value for value in pools[place].values if value is not None]
         for row in rows if column.is_required and known else ():
@@ -139,6 +158,20 @@ def _fill_table(
     return connection.executemany(insert, rows).rowcount
 
 
+def _share(
+    rows: Sequence[list[Cell]], table: Table, pools: Sequence[Pool], crowd: Crowd
+) -> None:
+    """Groups of one row more than the crowd's size, of as many, of one less, and of the rest."""
+    bounds = [crowd.size + 1, 2 * crowd.size + 1, 3 * crowd.size]
+    shared = crowd.columns.get(table.name, ())
+    for place, column in enumerate(table.columns):
+        values = [*dict.fromkeys(value for value in pools[place].values if value is not None)]
+        if column.is_key or not values or not (column.parent or column.name in shared):
+            continue
+        for number, row in enumerate(rows):
+            row[place] = values[min(bisect(bounds, number), len(values) - 1)]
+
+
 def _pool(
     column: Column,
     hints: Sequence[Cell],
@@ -149,10 +182,30 @@ def _pool(
     parent = filled.get(column.parent) if column.parent else None
     size = 2 + num_rows // 4
     if parent is None:
-        return Pool([*hints, *rng.choices(_stock(column.declared), k=size)], hints)
+        values = rng.choices(_stock(column.declared), k=size)
+        return Pool([*hints, *values, *_edges(column.declared, hints, values, rng)], hints)
     every = [value for value in dict.fromkeys(parent.every) if value is not None]
     hinted = [value for value in parent.hinted if value is not None] or every
     return Pool([*hinted, *rng.sample(every, min(size, len(every)))], hinted)
+
+
+def _edges(
+    declared: str, hints: Sequence[Cell], values: Sequence[Cell], rng: random.Random
+) -> list[Cell]:
+    """Texts that differ from others in case or in blanks alone, or zero and a number negated."""
+    value = values[0]
+    if isinstance(value, int | float):
+        return [] if "BOOL" in declared.upper() else [0, -value]
+    if not isinstance(value, str) or not value.isalpha():
+        return []
+    words = [hint for hint in hints if isinstance(hint, str)] or [value]
+    found: list[Cell] = [""]
+    for word in rng.sample(words, min(_MOST_VARIED, len(words))):
+        cases = {word.upper(), word.lower(), word.capitalize()} - {word}
+        found += [rng.choice(sorted(cases))] if cases else []
+        blank = rng.choice((f" {word}", f"{word} "))
+        found.append(blank[: max(len(word), _length(declared.upper()))])
+    return found
 
 
 def _distinct_keys(
@@ -259,4 +312,4 @@ def _word(rng: random.Random, max_length: int) -> str:
 
 def _length(name: str) -> int:
     written = re.search(r"\(\s*(\d+)", name)
-    return max(1, int(written[1])) if written else 6
+    return max(1, int(written[1])) if written else _LONGEST_WORD

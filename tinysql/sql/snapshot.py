@@ -7,6 +7,8 @@ import sqlite3
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 
 from tinysql.errors import InputError
 from tinysql.sql.catalog import Table, read_tables
@@ -40,16 +42,25 @@ def prepare(schema_sql: str) -> tuple[bytes, tuple[Table, ...]]:
 
 
 def read_snapshot(file: Path) -> tuple[bytes, tuple[Table, ...]]:
-    """A snapshot of a SQLite file, which is opened for reading only, and its tables.
+    """A snapshot of a SQLite file, with what is committed in a log beside it, and its tables.
+
+    SQLite would write beside the file to read such a log, so it gets a copy of both.
 
     Raises InputError: there is no such file, or it is no database.
     """
     try:
-        if file.stat().st_size > MAX_FILE_BYTES:
+        found = file.resolve()
+        logs = [Path(f"{found}{ending}") for ending in ("-wal", "-journal")]
+        sources = [found, *filter(Path.exists, logs)]
+        if sum(source.stat().st_size for source in sources) > MAX_FILE_BYTES:
             raise InputError(f"database {file}: over {MAX_FILE_BYTES} bytes; give a smaller one")
-        uri = f"{file.resolve().as_uri()}?mode=ro&immutable=1"
-        with closing(sqlite3.connect(uri, uri=True)) as connection:
-            tables = read_tables(connection)
-            return connection.serialize(), tuple(tables)
+        with TemporaryDirectory() as folder:
+            for source in sources:
+                copyfile(source, Path(folder, source.name))
+            with closing(sqlite3.connect(Path(folder, found.name))) as connection:
+                # The image of a database with a write-ahead log cannot be deserialized.
+                connection.execute("PRAGMA journal_mode=DELETE")
+                tables = read_tables(connection)
+                return connection.serialize(), tuple(tables)
     except (OSError, ValueError, sqlite3.Error) as error:
         raise InputError(f"database {file}: cannot be read: {error}") from error

@@ -7,10 +7,12 @@ places that are left go to the others in order. Source of the idea: Zhong et al.
 Evaluation for Text-to-SQL with Distilled Test Suites".
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, islice
 
+from tinysql.sql.backwards import backwards
 from tinysql.sql.catalog import Table
 from tinysql.sql.compare import (
     Answer,
@@ -22,17 +24,23 @@ from tinysql.sql.compare import (
     is_strict,
     judge,
 )
-from tinysql.sql.constants import hints_of_query, rows_needed, sort_columns
+from tinysql.sql.constants import crowded_columns, hints_of_query, rows_needed, sort_columns
+from tinysql.sql.engine import EngineError
 from tinysql.sql.execute import Cell, run, run_backwards
-from tinysql.sql.gold import Gold, answer
+from tinysql.sql.gold import Gold, GoldError, answer
 from tinysql.sql.mutants import mutants
-from tinysql.sql.sample import Hints, fill
+from tinysql.sql.sample import NO_CROWD, Crowd, Hints, fill
 from tinysql.sql.snapshot import prepare
 
 _CANDIDATES_PER_DATABASE = 2
 _PATIENCE = 4
 """Candidates in a row that told nothing, after which no more than are needed are drawn."""
 _THIN_EVERY = 5
+_MOST_MUTANTS = 32
+_MOST_TURNED = 2
+"""Databases on which a gold is tried with the rows the other way round: those that say most."""
+_MOST_BYTES_TURNED = 8 * 2**20
+"""Of a database that is copied with its rows the other way round."""
 _TIERS = (Verdict.STRICT, Verdict.EQUIVALENT, Verdict.SUBSET)
 
 
@@ -44,7 +52,7 @@ class Suite:
     answers: Sequence[Sequence[Answer]]
     """By gold, then by database."""
     mutation_score: float | None
-    """Share of the first gold's mutants that some database tells from it; None without mutants."""
+    """Share of the golds' mutants that some database tells from theirs; None without mutants."""
 
     @property
     def num_databases(self) -> int:
@@ -58,18 +66,19 @@ class Suite:
 
     def needs_order(self, pred_sql: str, run: Run) -> bool:
         """Whether an order is asked of the prediction: by the gold that it is right by."""
+        if not any(gold.is_ordered for gold in self.golds):
+            return False
         for gold, answers in zip(self.golds, self.answers, strict=True):
             if judge(pred_sql, answers, run).holds:
                 return gold.is_ordered and any(len(each.groups) > 1 for each in answers)
         return False
 
-    @property
-    def varies(self) -> bool:
-        """Whether SQLite's answer to a gold depends on how rows lie, beyond ties in its order."""
+    def varies(self, run: Run = run) -> bool:
+        """Whether the answer to a gold depends on how rows lie, beyond ties in its order."""
         return any(
-            fit(each, run_backwards(gold.sql, each.database).rows) is Fit.NONE
+            _depends_on_places(gold, each, run)
             for gold, answers in zip(self.golds, self.answers, strict=True)
-            for each in answers
+            for each in sorted(answers, key=_num_rows, reverse=True)[:_MOST_TURNED]
         )
 
     def on(self, golds: Sequence[Gold], run: Run) -> "Suite":
@@ -92,6 +101,21 @@ def rank(judgement: Judgement) -> tuple[int, float]:
     """The better a judgement, the lower; those without a tier are equal."""
     tier = _TIERS.index(judgement.verdict) if judgement.holds else len(_TIERS)
     return tier, -judgement.precision
+
+
+def _num_rows(expected: Answer) -> int:
+    return len(expected.gold.rows)
+
+
+def _depends_on_places(gold: Gold, expected: Answer, run: Run) -> bool:
+    try:
+        if len(expected.database) > _MOST_BYTES_TURNED:
+            result = run_backwards(gold.sql, expected.database)
+        else:
+            result = run(gold.sql, backwards(expected.database))
+    except EngineError:
+        return False  # with keys of its own, a table may take its rows in one order alone
+    return result.error is None and fit(expected, result.rows) is Fit.NONE
 
 
 def _says_nothing(answers: Sequence[Answer]) -> bool:
@@ -122,19 +146,39 @@ def make_suite(
         InputError: SQLite refuses the schema, or a table takes no row.
     """
     tables = prepare(schema_sql)[1]
-    candidates = _candidates(schema_sql, golds, tables, seed, num_rows, planted)
-    alive = {mutant.sql for mutant in mutants(golds[0].sql, tables)}
+    draw = partial(_candidates, schema_sql, golds, tables, seed, num_rows, planted)
+    return _of_many_rows_or_few(draw, partial(_chosen, golds, tables, num_databases, run))
+
+
+def _of_many_rows_or_few(
+    draw: Callable[[bool], Iterator[bytes]], use: Callable[[Iterator[bytes]], Suite]
+) -> Suite:
+    """A suite with as many rows as the queries count to, or with few if a gold fails on many."""
+    try:
+        return use(draw(True))
+    except GoldError:
+        return use(draw(False))
+
+
+def _chosen(
+    golds: Sequence[Gold],
+    tables: Sequence[Table],
+    num_databases: int,
+    run: Run,
+    candidates: Iterator[bytes],
+) -> Suite:
+    alive = _mutants(golds, tables)
     num_mutants: int | None = None
-    kept: list[Answer] = []
-    spare: list[Answer] = []
+    kept: list[list[Answer]] = []
+    spare: list[list[Answer]] = []
     idle = 0
     for database in islice(candidates, _CANDIDATES_PER_DATABASE * num_databases):
-        expected = answer(golds[0], database, run)
+        expected = [answer(gold, database, run) for gold in golds]
         if num_mutants is None:
             # What does not run on one database runs on none.
-            alive = {sql for sql in alive if run(sql, database).error is None}
+            alive = {mutant for mutant in alive if run(mutant[1], database).error is None}
             num_mutants = len(alive)
-        told = {sql for sql in alive if not is_strict(sql, expected, run)}
+        told = {each for each in alive if not is_strict(each[1], expected[each[0]], run)}
         alive -= told
         (kept if told else spare).append(expected)
         idle = 0 if told else idle + 1
@@ -142,9 +186,20 @@ def make_suite(
         if len(kept) == num_databases or enough and (not alive or idle >= _PATIENCE):
             break
     chosen = [*kept, *spare][:num_databases]
-    others = [[answer(gold, each.database, run) for each in chosen] for gold in golds[1:]]
     score = 1 - len(alive) / num_mutants if num_mutants else None
-    return Suite(golds, [chosen, *others], score)
+    return Suite(golds, [list(answers) for answers in zip(*chosen, strict=True)], score)
+
+
+def _mutants(golds: Sequence[Gold], tables: Sequence[Table]) -> set[tuple[int, str]]:
+    """Mutants that are no golds, each with the number of its own."""
+    right = {gold.sql for gold in golds}
+    most = max(1, _MOST_MUTANTS // len(golds))
+    return {
+        (number, mutant.sql)
+        for number, gold in enumerate(golds)
+        for mutant in mutants(gold.sql, tables, most=most)
+        if mutant.sql not in right
+    }
 
 
 def challenge(
@@ -162,11 +217,17 @@ def challenge(
     Raises as make_suite.
     """
     tables = prepare(schema_sql)[1]
-    candidates = _candidates(schema_sql, [*golds, pred], tables, f"{seed}/challenge", num_rows, ())
-    databases = list(islice(candidates, num_databases))
-    return Suite(
-        golds, [[answer(gold, each, run) for each in databases] for gold in golds], None
+    draw = partial(
+        _candidates, schema_sql, [*golds, pred], tables, f"{seed}/challenge", num_rows, ()
     )
+
+    def answered(candidates: Iterator[bytes]) -> Suite:
+        databases = list(islice(candidates, num_databases))
+        return Suite(
+            golds, [[answer(gold, each, run) for each in databases] for gold in golds], None
+        )
+
+    return _of_many_rows_or_few(draw, answered)
 
 
 def suite_of_database(database: bytes, golds: Sequence[Gold], run: Run = run) -> Suite:
@@ -181,11 +242,15 @@ def _candidates(
     seed: str | int,
     num_rows: int,
     planted: Sequence[bytes],
+    many: bool,
 ) -> Iterator[bytes]:
     yield from planted
     hints = _hints(golds, tables)
     sorted_by = sort_columns(golds[0].tree, tables)
-    rows = max(rows_needed(gold.tree, num_rows) for gold in golds)
+    rows, crowd = num_rows, NO_CROWD
+    if many:
+        rows = max(rows_needed(gold.tree, num_rows) for gold in golds)
+        crowd = max((crowded_columns(gold.tree, tables, num_rows) for gold in golds), key=_size)
     for number in count():
         thin = number % _THIN_EVERY == _THIN_EVERY - 1
         yield fill(
@@ -194,8 +259,13 @@ def _candidates(
             num_rows=rows,
             hints=hints,
             sorted_by=sorted_by,
+            crowd=crowd,
             sizes="thin" if thin else "uneven",
         )
+
+
+def _size(crowd: Crowd) -> int:
+    return crowd.size
 
 
 def _hints(golds: Sequence[Gold], tables: Sequence[Table]) -> Hints:

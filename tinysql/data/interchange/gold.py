@@ -9,8 +9,9 @@ from sqlglot.tokens import Token, TokenType
 
 from tinysql.data.interchange.problems import Finding, Note, Problem, refuse
 from tinysql.data.interchange.schema import Schema
-from tinysql.data.interchange.sql_text import Statement, first_line, parse, statements
+from tinysql.data.interchange.sql_text import Statement, parse, statements
 from tinysql.sql.execute import ErrorKind, run
+from tinysql.sql.parsing import first_line
 
 _AMBIGUOUS = "ambiguous column name"
 _BEFORE_NAMES = (

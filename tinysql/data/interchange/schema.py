@@ -9,7 +9,7 @@ from typing import Any
 from sqlglot import exp
 from sqlglot.tokens import Token, TokenType
 
-from tinysql.data.interchange.problems import Finding, Problem, refuse
+from tinysql.data.interchange.problems import Finding, Problem, Refused, refuse
 from tinysql.data.interchange.reserved import reserved_in
 from tinysql.data.interchange.sql_text import Statement, parse, statements
 
@@ -82,7 +82,7 @@ def read_schema(text: str, dialect: str = "sqlite") -> Schema:
         findings += _reserved_names(statement)
         try:
             tree = parse(statement, dialect, Problem.SCHEMA_UNPARSABLE)
-        except Exception:
+        except Refused:
             if findings:
                 raise refuse(findings[0].problem, findings[0].detail) from None
             raise

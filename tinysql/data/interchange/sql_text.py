@@ -11,6 +11,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.tokens import Token, TokenType
 
 from tinysql.data.interchange.problems import Problem, refuse
+from tinysql.sql.parsing import first_line
 
 MAX_SQL_CHARS = 20_000
 """Of a query; what tinysql/sql/execute.py takes at most."""
@@ -124,11 +125,3 @@ def parse(statement: Statement, dialect: str, problem: Problem) -> exp.Expressio
     if not isinstance(tree, exp.Expression):
         raise refuse(problem, "no statement")
     return tree
-
-
-def first_line(error: SqlglotError) -> str:
-    """What sqlglot says, without its excerpt of the text, which has color codes in it."""
-    found = getattr(error, "errors", None)
-    if found:
-        return f"{found[0]['description']} at column {found[0]['col']}"[:200]
-    return str(error).strip().split("\n")[0][:200]
