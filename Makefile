@@ -11,7 +11,7 @@ run: $(VENV)/.ready  ## the quickstart recipe, then its report as report.html
 	$(BIN)/tinysql report quickstart --store runs --out report.html --no-json
 
 test: check  ## linter, type checker and tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

@@ -54,6 +54,13 @@ class RecordingProgress:
 MakeContext = Callable[..., StepContext]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process has all tests that start Ray: two Rays at once starve each other."""
+    for item in items:
+        if item.get_closest_marker("ray"):
+            item.add_marker(pytest.mark.xdist_group("ray"))
+
+
 @pytest.fixture(scope="session")
 def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Ray on this machine, whose workers can import the tests' functions."""

@@ -31,6 +31,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "PATH": path,
         "PYTHONPATH": str(ROOT),
+        "CC": "/nonexistent/cc",  # training needs no compiler
+        "CXX": "/nonexistent/c++",
         "NO_PROXY": "127.0.0.1",
         "COLUMNS": "100",
     }

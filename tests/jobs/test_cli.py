@@ -191,6 +191,7 @@ def test_bucket_without_conditional_writes_is_one_line(
     assert client.list_objects_v2(Bucket=name)["KeyCount"] == 0
 
 
+@pytest.mark.ray
 def test_hub_model_out_of_reach_is_one_line(tinysql: Tinysql, tmp_path: Path):
     done = tinysql(
         "base", str(TINY), "--set", "base.source=nobody/nothing", "--set", f"base.revision={COMMIT}"
@@ -208,6 +209,7 @@ def test_report_port_taken_is_one_line_before_any_work(
     assert everything_below(tmp_path) == []
 
 
+@pytest.mark.ray
 def test_address_without_a_ray_head_is_one_line(
     start: Start, tmp_path: Path, busy_port: int, free_port: int
 ):

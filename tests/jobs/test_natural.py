@@ -50,7 +50,7 @@ SCRIPT: list[dict[str, Any]] = [
     {"contains": [READING], "replies": [{"text": "{known}", "sleep": 0.1}]},
 ]
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,6 @@ def run(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
 SMALL = ("dataset.train_rows=20", "natural.rows_per_split=5")
 
 
-@pytest.mark.ray
 @pytest.mark.usefixtures("ray_session")
 def test_committed_step_and_answers_that_are_known_need_no_endpoint(
     server: Server, run: Callable[..., Result]
@@ -185,7 +184,6 @@ def test_committed_step_and_answers_that_are_known_need_no_endpoint(
     assert closed.requests() == []
 
 
-@pytest.mark.ray
 @pytest.mark.usefixtures("ray_session")
 def test_mistakes_with_the_endpoint_are_one_line_without_the_key(
     server: Server, run: Callable[..., Result]

@@ -26,7 +26,7 @@ BIG = ("dataset", str(TINY), "--set", "dataset.train_rows=300000", "--json")
 BIG_SHARDS, BIG_ROWS = 32, 300_160
 CLI = (sys.executable, "-m", "jobs.cli")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
 Json = dict[str, Any]
 
