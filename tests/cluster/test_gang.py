@@ -15,6 +15,7 @@ from ray import train
 
 from cluster.errors import UserError
 from cluster.gang import _FailFast, _original, run_gang
+from cluster.steps import Resources
 from cluster.store import Store
 
 pytestmark = [pytest.mark.ray]
@@ -60,9 +61,10 @@ def test_run_gang_interrupted_gives_the_cpus_back(local_store: Store, make_conte
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
+    context = make_context(local_store, resources=Resources(workers=1))
     arguments = {"num_steps": 1000, "seconds": 0.1, "trace": str(trace)}
     with pytest.raises(KeyboardInterrupt):
-        run_gang(make_context(local_store), "ray_functions.count_steps", arguments, gpu=False)
+        run_gang(context, "ray_functions.count_steps", arguments, gpu=False)
     deadline = time.monotonic() + 20
     while ray.available_resources().get("CPU") != ray.cluster_resources()["CPU"]:
         assert time.monotonic() < deadline
@@ -71,12 +73,13 @@ def test_run_gang_interrupted_gives_the_cpus_back(local_store: Store, make_conte
 
 @pytest.mark.usefixtures("ray_session")
 def test_run_gang_user_error_surfaces_as_such(local_store: Store, make_context, trace: Path):
+    context = make_context(local_store, resources=Resources(workers=1))
     arguments = {"num_steps": 2, "failure": "lr: got 0!", "trace": str(trace)}
     with pytest.raises(UserError) as caught:
-        run_gang(make_context(local_store), "ray_functions.count_steps", arguments, gpu=False)
+        run_gang(context, "ray_functions.count_steps", arguments, gpu=False)
     assert str(caught.value) == "lr: got 0!"
     assert any("in count_steps" in note for note in caught.value.__notes__)
-    assert len(starts(trace)) == 2  # an error that cannot go away is not retried
+    assert len(starts(trace)) == 1  # an error that cannot go away is not retried
 
 
 @pytest.mark.parametrize("error", [UserError("x"), KeyError("x"), ValueError("x")])

@@ -24,7 +24,6 @@ VERBS = (
     "pairs", "patching", "sae",
 )  # fmt: skip
 DATA_VERBS = ("generate", "verify", "export", "import", "pairs", "stats")
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def assert_one_line(done: subprocess.CompletedProcess[str], *expected: str) -> None:
@@ -189,16 +188,6 @@ def test_bucket_without_conditional_writes_is_one_line(
     )  # fmt: skip
     assert_one_line(done, "ignores conditional writes", "use a store that honors them")
     assert client.list_objects_v2(Bucket=name)["KeyCount"] == 0
-
-
-@pytest.mark.ray
-def test_hub_model_out_of_reach_is_one_line(tinysql: Tinysql, tmp_path: Path):
-    done = tinysql(
-        "base", str(TINY), "--set", "base.source=nobody/nothing", "--set", f"base.revision={COMMIT}"
-    )
-    assert_one_line(done, "unknown model 'nobody/nothing'", COMMIT)
-    assert not list(tmp_path.rglob("manifest.json"))
-    assert not list(tmp_path.rglob("data"))
 
 
 def test_report_port_taken_is_one_line_before_any_work(
