@@ -6,8 +6,6 @@ never markup. The page forbids itself every load and every script but its own, n
 every turning of text into markup, so nothing runs or calls out even if escaping failed.
 """
 
-import base64
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
@@ -15,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Template
 from markupsafe import Markup
 
 from tinysql.data.writing import whole_file
@@ -38,7 +36,7 @@ from tinysql.evaluate.breakdown import (
 )
 from tinysql.report.charts import Interval, interval_chart
 from tinysql.report.marking import clip, visible
-from tinysql.report.svg import number, percent
+from tinysql.report.template import load_template
 
 MOST_QUESTIONS = 20_000
 """Questions that are listed; of more, those where something went wrong or differs come first."""
@@ -240,18 +238,8 @@ def _fact(value: object) -> str:
 
 
 @cache
-def _template() -> Any:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "number": number,
-        "percent": percent,
-        "tier_chart": _tier_chart,
-        "csp_hash": _csp_hash,
-    }
-    source = files("tinysql.evaluate").joinpath("page.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(source)
+def _template() -> Template:
+    return load_template("tinysql.evaluate", {"tier_chart": _tier_chart})
 
 
 @cache
@@ -267,8 +255,3 @@ def _tier_chart(cells: Iterable[Cell]) -> Markup:
         for cell in cells
     ]
     return Markup(interval_chart(intervals, label="Scores with 95% Wilson intervals"))
-
-
-def _csp_hash(script: str) -> str:
-    digest = hashlib.sha256(str(script).encode("utf-8")).digest()
-    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

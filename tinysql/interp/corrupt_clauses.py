@@ -19,8 +19,10 @@ from tinysql.interp.vocabulary import Vocabulary
 _NO_COLUMN = "no other column of the same length that the phrase fits"
 
 
-def _aggregated(record: Record, rng: np.random.Generator) -> tuple[int, Column] | None:
-    """A random aggregate of a column among the select items."""
+def _aggregated(record: Record, rng: np.random.Generator) -> tuple[int, Column] | str:
+    """A random aggregate of a column among the select items, or why there is none."""
+    if record.row["outer_aggregate"]:
+        return "the aggregate is inside another one"
     numbers = [
         number
         for number, item in enumerate(record.row["select"])
@@ -29,18 +31,16 @@ def _aggregated(record: Record, rng: np.random.Generator) -> tuple[int, Column] 
     ]
     number = draw_number(numbers, rng)
     column = None if number is None else record.column(record.row["select"][number])
-    return None if number is None or column is None else (number, column)
+    return "no aggregate of a column" if number is None or column is None else (number, column)
 
 
 def other_aggregate(
     record: Record, vocabulary: Vocabulary, rng: np.random.Generator
 ) -> Corruption | str:
     """AggregateFunction."""
-    if record.row["outer_aggregate"]:
-        return "the aggregate is inside another one"
     found = _aggregated(record, rng)
-    if found is None:
-        return "no aggregate of a column"
+    if isinstance(found, str):
+        return found
     number, column = found
     key, answer = f"question.select_aggregate.{number}", f"sql.aggregate.{number}"
     aggregate = record.row["select"][number]["aggregate"]
@@ -58,11 +58,9 @@ def other_aggregated(
     record: Record, vocabulary: Vocabulary, rng: np.random.Generator
 ) -> Corruption | str:
     """AggregateField."""
-    if record.row["outer_aggregate"]:
-        return "the aggregate is inside another one"
     found = _aggregated(record, rng)
-    if found is None:
-        return "no aggregate of a column"
+    if isinstance(found, str):
+        return found
     number, column = found
     key, answer = f"question.select.{number}", f"sql.select.{number}"
     aggregate = record.row["select"][number]["aggregate"]

@@ -4,22 +4,19 @@ The page forbids itself every load (Content-Security-Policy) and names its one s
 text that came from a model can neither run nor call out even if escaping failed.
 """
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from tinysql.report import causal, rows, sections
 from tinysql.report.charts import Span, waterfall
 from tinysql.report.marking import clip, visible
-from tinysql.report.svg import duration, number, percent
+from tinysql.report.svg import duration
+from tinysql.report.template import load_template
 
 SECTIONS = (
     ("overview", "Overview"),
@@ -74,7 +71,7 @@ def build_report(
     """
     failed, wrong = sections.wrong_answers(evaluation)
     trained = [("base model", base), ("model", model)]
-    page = _template().render(
+    page = load_template("tinysql.report", {"svg": Markup, "value": _value}).render(
         sections=SECTIONS,
         run=run,
         steps=[_step_view(step) for step in run["steps"]],
@@ -96,26 +93,6 @@ def build_report(
         "sections": [section for section, _ in SECTIONS],
         "wrong_answers": failed,
     }
-
-
-def _template() -> Any:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "number": number,
-        "percent": percent,
-        "svg": Markup,
-        "csp_hash": _csp_hash,
-        "value": _value,
-    }
-    source = files("tinysql.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(source)
-
-
-def _csp_hash(script: str) -> str:
-    digest = hashlib.sha256(str(script).encode("utf-8")).digest()
-    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
 
 
 def _value(value: object) -> str:
