@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 from rich.console import Console
 
+from cluster.artifact import default_cache_dir
 from cluster.errors import UserError
 from jobs.console import one_bar
 from jobs.entry import Json, main, wants_json
@@ -93,6 +94,11 @@ def evaluate(
         raise UserError(f"{option}: got --endpoint, too; expected a model directory")
     if exact_only and (base or samples > 1):
         raise UserError("--exact-only: got --base or --samples, too; expected it alone")
+    for option, folder in (("--model", None if endpoint else Path(model)), ("--base", base)):
+        if folder is not None and not folder.is_dir():
+            raise UserError(
+                f"{option} {str(folder)!r}: no such directory; give one with a Hugging Face model"
+            )
     rows = _rows(data, config)
     with whole_folder(out) as folder:
         about: dict[str, Any] = {"model": model, "data": str(data)}
@@ -176,19 +182,19 @@ def _read_golds(
 
 
 def _asking(url: str, name: str, config: "EvaluationConfig") -> Answers:
+    from tinysql.endpoint import EndpointError  # noqa: PLC0415
     from tinysql.evaluate.answers import endpoint_answers  # noqa: PLC0415
 
     def answers(prompts: Sequence[str]) -> "list[Completion]":
-        return endpoint_answers(
-            url,
-            name,
-            prompts,
-            max_new_tokens=config.max_new_tokens,
-            key=os.environ.get("OPENAI_API_KEY", ""),
-            system=_SYSTEM,
-            seed=config.seed,
-            concurrency=_CONCURRENCY,
-        )
+        try:
+            return endpoint_answers(
+                url, name, prompts,
+                max_new_tokens=config.max_new_tokens, key=os.environ.get("OPENAI_API_KEY", ""),
+                system=_SYSTEM, seed=config.seed, concurrency=_CONCURRENCY,
+                cache=default_cache_dir() / "answers",
+            )  # fmt: skip
+        except EndpointError as error:
+            raise UserError(f"--endpoint: {error}") from error
 
     return answers
 

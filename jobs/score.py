@@ -5,7 +5,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -72,6 +72,7 @@ def score(
         "spider": spider,
     }  # fmt: skip
     config = checked_config(ScoreConfig, wanted, _OPTIONS)
+    _check_distinct({"--input": input_file, "--base": base, "--out": out, "--page": page})
     tally = Tally()
     with (
         whole_file(out) as temporary,
@@ -92,6 +93,17 @@ def score(
         print(json.dumps({"out": str(out), **summary}))  # noqa: T201
     else:
         _print(summary)
+
+
+def _check_distinct(files: Mapping[str, Path | None]) -> None:
+    """Nothing that is read or written may be written over."""
+    seen: dict[Path, str] = {}
+    for option, path in files.items():
+        if path is None:
+            continue
+        first = seen.setdefault(path.resolve(), option)
+        if first != option:
+            raise UserError(f"{option} {str(path)!r}: is {first}, too; name another file")
 
 
 def _num_lines(path: Path) -> int:

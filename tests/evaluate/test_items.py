@@ -119,7 +119,7 @@ def test_any_of_several_golds_is_right(gold_sql: Any) -> None:
         ({"gold_sql": "DELETE FROM cars"}, "expected a query"),
         ({"gold_sql": "SELECT {name FROM cars"}, "brace"),
         ({"schema_sql": "CREATE cars"}, "fails in SQLite"),
-        ({"database": "nowhere.db"}, "cannot be read"),
+        ({"database": __file__}, "cannot be read"),
     ],
 )
 def test_what_cannot_be_judged_counts_for_nobody(change: dict[str, str], words: str) -> None:
@@ -215,6 +215,59 @@ def test_fold_is_what_exact_match_compares(left: str, right: str, same: bool) ->
 def test_no_tier_for_what_a_lucky_database_would_pass(gold: str, wrong: str) -> None:
     assert scored(gold, gold).verdict == "strict"
     assert scored(wrong, gold, ScoreConfig()).verdict == "wrong"
+
+
+@pytest.mark.parametrize(
+    "gold_sql", ["SELECT name FROM cars WHERE price > 5", "SELECT name FROM cars ORDER BY id"]
+)
+def test_no_tier_for_what_runs_and_cannot_be_parsed(gold_sql: str) -> None:
+    constant = "(" * 21 + "5.5" + ")" * 21
+    pred_sql = gold_sql.replace("5", constant).replace("ORDER BY id", f"WHERE {constant}")
+    found = scored(pred_sql, gold_sql, ScoreConfig())
+    assert (found.verdict, found.error_class) == ("wrong", "unparsable")
+
+
+@pytest.mark.parametrize(
+    ("order", "verdict"),
+    [
+        ("NULL", "wrong"),
+        ("'x'", "wrong"),
+        ("1 + 1", "wrong"),
+        ("name", "strict"),
+        ("1", "strict"),
+        ("NULL, name", "strict"),
+    ],
+)
+def test_a_constant_is_no_order(order: str, verdict: str) -> None:
+    gold = "SELECT name, COUNT(*) FROM cars GROUP BY name ORDER BY name"
+    found = scored(gold.replace("ORDER BY name", f"ORDER BY {order}"), gold, ScoreConfig())
+    assert found.verdict == verdict
+    assert found.error_class == (None if verdict == "strict" else "wrong_order")
+
+
+def test_a_gold_ordered_by_a_constant_asks_for_no_order() -> None:
+    gold = "SELECT DISTINCT name FROM cars ORDER BY NULL"
+    assert scored("SELECT DISTINCT name FROM cars WHERE 1 = 1", gold).verdict == "strict"
+
+
+def test_an_order_is_asked_for_where_every_gold_does() -> None:
+    golds = ["SELECT name FROM cars ORDER BY id", "SELECT name FROM cars"]
+    pred_sql = "SELECT name FROM cars WHERE 1 = 1"
+    for gold_sql in (golds, golds[::-1]):
+        assert scored(pred_sql, gold_sql).verdict == "strict"
+    found = scored(pred_sql, golds[0])
+    assert (found.verdict, found.error_class) == ("wrong", "wrong_order")
+
+
+def test_a_lower_tier_is_left_where_the_gold_of_the_higher_one_asks_for_an_order() -> None:
+    golds = ["SELECT name, price FROM cars ORDER BY id", "SELECT price, name FROM cars"]
+    assert scored("SELECT name, price FROM cars WHERE 1 = 1", golds).verdict == "equivalent"
+
+
+@pytest.mark.parametrize("end", [";;", ";;; -- x", "; /* ; */ ;\n", ";--;"])
+def test_closing_semicolons_and_comments_are_harmless(end: str) -> None:
+    assert scored(GOLD + end).verdict == "strict"
+    assert scored(f"{GOLD}{end}\n; SELECT 1").error_class == "forbidden"
 
 
 @pytest.mark.parametrize(

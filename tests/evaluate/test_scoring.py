@@ -3,9 +3,12 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,6 +104,26 @@ def test_the_proof_finds_a_scorer_that_accepts_constants_or_refuses_golds() -> N
         check_proof([constant, constant])
     with pytest.raises(RuntimeError, match="constant answer"):
         check_proof([gold, gold])
+
+
+def test_the_proof_takes_no_chance_for_a_fault(tmp_path: Path) -> None:
+    """One database may answer with a constant, and a random number is never the same."""
+    with closing(sqlite3.connect(tmp_path / "one.db")) as connection:
+        connection.executescript("CREATE TABLE t ( a INTEGER ); INSERT INTO t VALUES (1)")
+    counted = {"id": 1, "database": str(tmp_path / "one.db"), "gold_sql": "SELECT COUNT(*) FROM t"}
+    (found,) = score_rows([counted | {"pred_sql": counted["gold_sql"]}], CONFIG)
+    assert found.strict
+    drawn = {"id": 1, "schema_sql": SCHEMA, "gold_sql": "SELECT random() FROM cars"}
+    (found,) = score_rows([drawn | {"pred_sql": "SELECT 1"}], ScoreConfig(engine="duckdb"))
+    assert (found.varies, found.subset) == (True, False)
+
+
+def test_fields_that_happen_to_have_the_names_of_records_are_ignored() -> None:
+    extra = {"tables": ["t"], "filters": [], "having": None, "where_form": "none"}
+    (found,) = score_rows([rows(1)[0] | extra], CONFIG)
+    assert found.strict
+    (found,) = score_rows([rows(1)[0] | extra | {"tables": [{"x": 1}], "having": []}], CONFIG)
+    assert (found.verdict, "no records" in (found.error or "")) == ("gold_invalid", True)
 
 
 @pytest.mark.parametrize(

@@ -73,9 +73,10 @@ def test_exact_match_needs_no_decoding(tinysql: Tinysql, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--model", "nowhere", "--data", "data"), "nowhere"),
+        (("--model", "nowhere", "--data", "data"), "--model 'nowhere': no such directory"),
+        (("--model", "data", "--base", "nowhere", "--data", "data"), "--base 'nowhere'"),
         (("--model", "data", "--data", "nothing"), "nothing"),
-        (("--model", "data", "--data", "data", "--split", "tset"), "--split"),
+        (("--model", "data", "--data", "data", "--split", "tset"), "'held_tables'"),
         (("--model", "m", "--data", "data", "--endpoint", "x", "--samples", "2"), "--samples"),
     ],
 )

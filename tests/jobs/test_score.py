@@ -61,6 +61,7 @@ def test_score_writes_a_verdict_per_row_and_a_page(tinysql: Tinysql, tmp_path: P
         ("[1]", "rows.jsonl:2: not a JSON object"),
         (json.dumps({"id": 1, "schema_sql": SCHEMA}), "rows.jsonl:2: row 1: gold_sql"),
         (json.dumps(row_of("same", pred_sql=3)), "rows.jsonl:2: pred_sql: got 3"),
+        (json.dumps(row_of("same", database="no.db")), "database 'no.db': no such file"),
         (json.dumps({"id": 1, "schema_sql": SCHEMA, "gold_sql": GOLD}), "pred_sql: got none"),
         ("{" * 100_000, "rows.jsonl:2: not a JSON object"),
     ],
@@ -83,6 +84,8 @@ def test_score_bad_row_is_one_line_and_writes_nothing(
         (("--input", "rows.jsonl", "--engine", "mysql"), "--engine"),
         (("--input", "rows.jsonl", "--databases", "0"), "--databases"),
         (("--input", "rows.jsonl", "--engine", "postgres"), "no URL"),
+        (("--input", "rows.jsonl", "--page", "rows.jsonl"), "--page 'rows.jsonl': is --input, too"),
+        (("--input", "rows.jsonl", "--base", "verdicts.jsonl"), "is --base, too"),
     ],
 )
 def test_score_bad_option_is_one_line(

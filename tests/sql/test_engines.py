@@ -120,6 +120,21 @@ def test_answer_is_refused_when_it_has_too_many_bytes(engine: Engine) -> None:
     assert engine.answer(SCHEMA, TABLES, "SELECT COUNT(*) FROM sales") == [(3,)]
 
 
+def test_answer_that_does_not_fit_into_memory_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with open_engine("duckdb") as engine, pytest.raises(EngineError) as caught:
+        engine.answer(SCHEMA, TABLES, "SELECT r, count(*) FROM range(40000000) AS t(r) GROUP BY r")
+    assert caught.value.kind in (ErrorKind.TOO_LARGE, ErrorKind.TIMEOUT)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_answer_that_is_no_number_is_missing_as_in_sqlite() -> None:
+    with open_engine("duckdb") as engine:
+        assert engine.answer(SCHEMA, TABLES, "SELECT 'nan'::DOUBLE") == [(None,)]
+
+
 def test_answer_of_one_huge_cell_is_too_large(engine: Engine) -> None:
     if engine.name == "sqlite":
         pytest.skip("has no repeat")

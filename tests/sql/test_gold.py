@@ -7,7 +7,7 @@ import pytest
 
 from tinysql.sql.compare import Reason, Verdict, judge
 from tinysql.sql.execute import Row
-from tinysql.sql.gold import GoldError, answer, read_gold
+from tinysql.sql.gold import GoldError, answer, is_ordered, read_gold
 from tinysql.sql.sample import fill
 
 SCHEMA = (
@@ -140,3 +140,39 @@ def test_what_cannot_be_judged_by_is_told_in_one_line(sql: str, message: str) ->
     with pytest.raises(GoldError, match=message) as caught:
         answer(read_gold(sql), fill(SCHEMA, seed=0))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT a FROM t", False),
+        ("SELECT a FROM t ORDER BY b", True),
+        ("SELECT a FROM t ORDER BY 1", True),
+        ("SELECT a FROM t ORDER BY (1) COLLATE NOCASE", True),
+        ("SELECT a FROM t ORDER BY +1", True),
+        ("SELECT * FROM t ORDER BY 2", True),
+        ("SELECT a FROM t ORDER BY NULL", False),
+        ("SELECT a FROM t ORDER BY 'a'", False),
+        ("SELECT a FROM t ORDER BY 1 + 1, NULL", False),
+        ("SELECT a FROM t ORDER BY NULL, b", True),
+        ("SELECT a, 'x' FROM t ORDER BY 2", False),
+        ("SELECT a, NULL AS x FROM t ORDER BY x", False),
+        ("SELECT a, b AS x FROM t ORDER BY x", True),
+        ("SELECT a FROM t GROUP BY a ORDER BY COUNT(*)", True),
+        ("SELECT a FROM t GROUP BY a ORDER BY SUM(1) DESC", True),
+        ("SELECT 1 UNION SELECT a FROM t ORDER BY 1", True),
+        ("SELECT a FROM (SELECT * FROM t ORDER BY b)", True),
+        ("SELECT a FROM (SELECT * FROM t ORDER BY NULL)", False),
+        ("WITH x AS (SELECT * FROM t ORDER BY b) SELECT a FROM x", True),
+        ("WITH x AS (SELECT * FROM t ORDER BY b) SELECT a FROM X AS y", True),
+        ("WITH x AS (SELECT * FROM t ORDER BY b), y AS (SELECT * FROM x) SELECT a FROM y", True),
+        ("WITH x AS (SELECT * FROM t ORDER BY b) SELECT a FROM (SELECT * FROM x)", True),
+        ("WITH x AS (SELECT * FROM t ORDER BY b) SELECT a FROM x WHERE a > 0", False),
+        ("WITH x AS (SELECT * FROM t ORDER BY b) SELECT a FROM main.x", False),
+        ("WITH x AS (SELECT * FROM t ORDER BY b) SELECT a FROM t", False),
+        ("WITH x AS (SELECT * FROM t) SELECT a FROM x", False),
+        ("WITH RECURSIVE x AS (SELECT * FROM x) SELECT a FROM x", False),
+    ],
+)
+def test_an_order_is_a_key_that_varies(sql: str, expected: bool) -> None:
+    assert is_ordered(read_gold(sql).tree) is expected

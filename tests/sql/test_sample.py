@@ -8,7 +8,7 @@ import pytest
 
 from tinysql.errors import InputError
 from tinysql.sql.compare import Verdict, judge
-from tinysql.sql.execute import run
+from tinysql.sql.execute import Cell, run
 from tinysql.sql.gold import answer, read_gold
 from tinysql.sql.sample import fill
 
@@ -227,3 +227,51 @@ def test_four_databases_tell_every_mutant_from_its_gold() -> None:
                 missed.append((gold, mutant, schema))
     assert num_mutants > 500
     assert [each for each in missed if not equivalent(*each)] == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "values", "others"),
+    [
+        ("INTEGER", [500, -3], ["x", 0.5, None]),
+        ("TEXT", ["FR", "DE"], [7, None]),
+        ("REAL", [0.25, 8], ["x"]),
+    ],
+)
+def test_fill_hints_become_keys_of_the_columns_type_and_keys_stay_unique(
+    declared: str, values: list[Cell], others: list[Cell]
+) -> None:
+    schema = f"CREATE TABLE t ( k {declared} PRIMARY KEY, v INTEGER )"
+    for seed in range(10):
+        database = fill(schema, seed=seed, hints={"t": {"k": [*others, *values, *values]}})
+        keys = [row[0] for row in run("SELECT k FROM t", database).rows]
+        assert set(values) <= set(keys)
+        assert not set(others) & set(keys)
+        assert len(set(keys)) == len(keys) == 32
+
+
+def test_fill_many_hints_leave_room_for_other_keys() -> None:
+    hints = {"shops": {"shop_code": [f"shop {number}" for number in range(100)]}}
+    sql = "SELECT shop_code LIKE 'shop %', COUNT(*) FROM shops GROUP BY 1"
+    assert run(sql, fill(CHAIN, seed=0, hints=hints)).rows == [(0, 16), (1, 16)]
+
+
+@pytest.mark.parametrize("schema", [CHAIN, BACKWARDS])
+@pytest.mark.parametrize("column", [("sales", "id"), ("refunds", "sale_id")])
+def test_fill_hints_of_foreign_keys_and_their_parents_are_the_same(
+    schema: str, column: tuple[str, str]
+) -> None:
+    table, name = column
+    sql = "SELECT 1 FROM sales JOIN refunds ON sale_id = id WHERE id = 5000"
+    hints = {table: {name: [5000]}}
+    found = [run(sql, fill(schema, seed=seed, hints=hints)).rows for seed in range(10)]
+    assert sum(map(bool, found)) >= 7
+
+
+def test_fill_one_row_has_no_nulls_and_none_has_no_rows() -> None:
+    tables = ("shops", "sales", "refunds")
+    for seed in range(20):
+        one, none = (fill(CHAIN, seed=seed, sizes=sizes) for sizes in ("one", "none"))
+        for table in tables:
+            [row] = run(f"SELECT * FROM {table}", one).rows
+            assert None not in row
+            assert run(f"SELECT * FROM {table}", none).rows == []

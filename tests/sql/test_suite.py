@@ -13,7 +13,7 @@ from tinysql.evaluate.planted import planted_database
 from tinysql.sql.compare import Verdict
 from tinysql.sql.engines import open_engine
 from tinysql.sql.gold import GoldError, read_gold
-from tinysql.sql.suite import Suite, make_suite
+from tinysql.sql.suite import Suite, challenge, make_suite
 
 Row = dict[str, Any]
 SCHEMA = (
@@ -220,3 +220,55 @@ def test_a_gold_is_no_mutant_of_another() -> None:
     suite = make_suite(SCHEMA, golds, seed=0, num_databases=4)
     assert suite.mutation_score == 1.0
     assert all(suite.judge(gold.sql).verdict is Verdict.STRICT for gold in golds)
+
+
+KEYS_SCHEMA = (
+    "CREATE TABLE t ( id INTEGER PRIMARY KEY, city TEXT, price REAL, qty INTEGER, day DATE ); "
+    "CREATE TABLE c ( k TEXT PRIMARY KEY, v INTEGER ); "
+    "CREATE TABLE u ( id INTEGER PRIMARY KEY, v INTEGER, t_id INTEGER REFERENCES t ( id ) )"
+)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("gold", "mistake"),
+    [
+        ("SELECT city FROM t WHERE id = 500", "SELECT city FROM t WHERE id = 501"),
+        ("SELECT city FROM t WHERE id = 500", "SELECT city FROM t WHERE 0"),
+        ("SELECT city FROM t WHERE id > 200", "SELECT city FROM t WHERE id > 300"),
+        ("SELECT v FROM c WHERE k = 'FR'", "SELECT v FROM c WHERE k = 'DE'"),
+        ("SELECT v FROM u WHERE t_id = 500", "SELECT v FROM u WHERE t_id = 501"),
+        ("SELECT city FROM t JOIN u ON t.id = t_id WHERE t.id = 500",
+         "SELECT city FROM t JOIN u ON t.id = t_id WHERE t.id = 501"),
+        ("SELECT city FROM t WHERE qty > 5", "SELECT city FROM t WHERE qty > 5 AND id < 1000"),
+        ("SELECT SUM(qty) FROM t", "SELECT TOTAL(qty) FROM t"),
+        ("SELECT COALESCE(SUM(qty), 0) FROM t", "SELECT SUM(qty) FROM t"),
+        ("SELECT city FROM t WHERE price > (SELECT AVG(price) FROM t)",
+         "SELECT city FROM t WHERE price >= (SELECT AVG(price) FROM t)"),
+        ("SELECT COUNT(*), MAX(qty) FROM t",
+         "SELECT COUNT(*), MAX(qty) FROM t HAVING COUNT(*) > 0"),
+        ("SELECT city FROM t WHERE city LIKE 'a_c%'", "SELECT city FROM t WHERE city LIKE 'a%c%'"),
+    ],
+)  # fmt: skip
+def test_a_challenge_meets_keys_wildcards_and_small_tables(
+    gold: str, mistake: str, seed: int
+) -> None:
+    for right, wrong in ((gold, mistake), (mistake, gold)):
+        golds, pred = [read_gold(right)], read_gold(wrong)
+        suite = challenge(KEYS_SCHEMA, golds, pred, seed=seed, num_databases=4)
+        assert suite.judge(wrong).verdict is Verdict.WRONG
+        assert suite.judge(right).verdict is Verdict.STRICT
+
+
+@pytest.mark.parametrize("num_databases", [3, 4, 6])
+def test_the_last_database_of_a_suite_is_small_and_a_challenge_has_two_more(
+    num_databases: int,
+) -> None:
+    gold = read_gold("SELECT x FROM a")
+    suite = make_suite(SCHEMA, [gold], seed=0, num_databases=num_databases)
+    assert suite.num_databases == num_databases
+    assert len(suite.answers[0][-1].gold.rows) <= 1
+    challenged = challenge(SCHEMA, [gold], gold, seed=0, num_databases=num_databases)
+    sizes = [len(each.gold.rows) for each in challenged.answers[0]]
+    assert len(sizes) == num_databases + 2
+    assert sizes[-2:] == [0, 1]

@@ -61,10 +61,16 @@ class Planted:
     row: Mapping[str, Any] = field(compare=False, repr=False)
 
     def database(self) -> bytes:
-        """A snapshot on which all conditions of the row's query hold together somewhere."""
+        """A snapshot on which all conditions of the row's query hold together somewhere.
+
+        Raises InputError: the row has fields of the same names and other contents.
+        """
         from tinysql.evaluate.planted import planted_database  # noqa: PLC0415
 
-        return planted_database(self.row, num_rows=32, seed=0)
+        try:
+            return planted_database(self.row, num_rows=32, seed=0)
+        except (KeyError, TypeError) as error:
+            raise InputError(f"row {self.id!r}: no records of a row: {error!r}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,12 +239,13 @@ def _judge(
     run: Run,
 ) -> Judgement:
     """The verdict on the item's databases, and then on some around the prediction's constants."""
-    found = known.suite.judge(pred_sql, run)
-    if not found.holds or tree is None or canonical(tree, known.schema) in known.canonical:
+    has_order = tree is None or is_ordered(tree)
+    found = known.suite.judge(pred_sql, run, is_ordered=has_order)
+    if not found.holds:
         return found
-    if not is_ordered(tree) and known.suite.needs_order(pred_sql, run):
-        return Judgement(Verdict.WRONG, Reason.ORDER)
-    if item.database is not None:
+    if tree is None:
+        return Judgement(Verdict.WRONG, Reason.UNPARSABLE)
+    if item.database is not None or canonical(tree, known.schema) in known.canonical:
         return found
     challenged = challenge(
         item.schema_sql,
@@ -248,7 +255,7 @@ def _judge(
         num_databases=config.num_databases,
         num_rows=config.num_rows,
         run=_gold_runner(config, run),
-    ).judge(pred_sql, run)
+    ).judge(pred_sql, run, is_ordered=has_order)
     return max(found, challenged, key=rank)
 
 
@@ -375,7 +382,7 @@ def _error_class(judgement: Judgement, known: _Known, tree: exp.Query | None) ->
     """Why no tier holds: as the engine says, else as the trees differ, else as the rows do."""
     if judgement.verdict is not Verdict.WRONG:
         return judgement.reason
-    if tree is None:
+    if tree is None or judgement.reason == Reason.ORDER:
         return judgement.reason
     return error_class(known.golds[0].tree, tree, known.schema)
 
@@ -421,6 +428,8 @@ def item_of(row: Mapping[str, Any]) -> Item:
         raise InputError(f"{place}: half of a surrogate pair, expected Unicode text")
     if not texts["schema_sql"] and not texts["database"]:
         raise InputError(f"{place}: neither schema_sql nor database: expected one of them")
+    if texts["database"] and not Path(texts["database"]).is_file():
+        raise InputError(f"{place}: database {texts['database']!r}: no such file")
     return Item(
         id=row["id"],
         schema_sql=texts["schema_sql"] or "",
@@ -436,6 +445,8 @@ def item_of(row: Mapping[str, Any]) -> Item:
 
 def _planted(row: Mapping[str, Any]) -> Planted | None:
     """For a row of a dataset generated here, whose records tell what its conditions are about."""
-    if not all(name in row for name in ("tables", "filters", "having", "where_form")):
+    lists = [row.get(name) for name in ("tables", "filters", "having")]
+    records = [each for found in lists if isinstance(found, list) for each in found]
+    if None in lists or "where_form" not in row or not all(isinstance(r, dict) for r in records):
         return None
     return Planted(row["id"], row)

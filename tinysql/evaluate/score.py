@@ -26,7 +26,7 @@ DatasetRow = Mapping[str, Any]
 class EvaluationConfig(ScoreConfig):
     """What is evaluated and how strictly."""
 
-    split: Literal["train", "validation", "test"] | GeneralizationSplit = "test"
+    split: Literal["train", "validation", "test", GeneralizationSplit] = "test"
     """Part of the dataset to answer."""
     limit: int | None = Field(None, ge=1)
     """Rows of the split to answer, from its start; None means all."""

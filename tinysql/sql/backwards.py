@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import sqlglot
 
-from tinysql.sql.catalog import read_tables
+from tinysql.sql.catalog import quoted, read_tables
 
 _CREATED = """
     SELECT type, name, sql FROM given.sqlite_schema
@@ -34,8 +34,8 @@ def _script(created: tuple[tuple[str, str, str], ...]) -> str:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(";".join(statements))
         for table in read_tables(connection):
-            columns = ", ".join(_quoted(column.name) for column in table.columns)
-            name = _quoted(table.name)
+            columns = ", ".join(quoted(column.name) for column in table.columns)
+            name = quoted(table.name)
             copy = f"INSERT INTO main.{name} ({columns}) SELECT {columns} FROM given.{name}"
             statements.append(f"{copy} ORDER BY {_place(connection, name)} DESC")
     return ";\n".join(["BEGIN", *statements, "COMMIT"])
@@ -58,7 +58,3 @@ def _without_row_ids(sql: str) -> str:
             other = "INT" if word == "INTEGER" else ""
             sql = f"{sql[: token.start]}{other}{sql[token.end + 1 :]}"
     return sql
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -55,14 +55,14 @@ def _read_table(
     connection: sqlite3.Connection, name: str, keys: dict[str, list[str]]
 ) -> Table:
     parents: dict[str, Reference] = {}
-    listed = connection.execute(f"PRAGMA foreign_key_list({_quoted(name)})")
+    listed = connection.execute(f"PRAGMA foreign_key_list({quoted(name)})")
     for _, position, parent, column, target, *_ in listed:
         # REFERENCES without a column means the primary key.
         key = keys.get(parent.lower(), [])
         if target is not None or position < len(key):
             parents[column.lower()] = Reference.to(parent, target or key[position])
     primary = keys[name.lower()]
-    columns = connection.execute(f"PRAGMA table_info({_quoted(name)})")
+    columns = connection.execute(f"PRAGMA table_info({quoted(name)})")
     return Table(
         name,
         tuple(
@@ -75,12 +75,13 @@ def _read_table(
 
 
 def _primary_key(connection: sqlite3.Connection, name: str) -> list[str]:
-    columns = connection.execute(f"PRAGMA table_info({_quoted(name)})")
+    columns = connection.execute(f"PRAGMA table_info({quoted(name)})")
     ranked = sorted((rank, column) for _, column, _, _, _, rank in columns if rank)
     return [column for _, column in ranked]
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """The name as SQL writes it, whatever is in it."""
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -60,6 +60,8 @@ class Reason(StrEnum):
     """Fewer columns, or a gold column whose values are in no predicted one."""
     ROWS = "wrong_rows"
     """Another number of rows, or the right columns with their values put together wrongly."""
+    UNPARSABLE = "unparsable"
+    """Nothing that is seen, but the query is one that our parser refuses, and cannot be tried."""
 
 
 @dataclass(frozen=True, slots=True)

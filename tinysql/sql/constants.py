@@ -119,7 +119,11 @@ def _compared(
     if isinstance(value, exp.Null):
         yield Constant(compared, "IS NULL", "NULL")
     elif isinstance(number, exp.Literal | exp.Boolean):
-        yield Constant(compared, operator, value.sql(dialect="sqlite"))
+        literal = value.sql(dialect="sqlite")
+        yield Constant(compared, operator, literal)
+        # What `_` stands for, and what it does not.
+        for letters in ("x", "", "xx") if operator == "LIKE" and "_" in literal else ():
+            yield Constant(compared, operator, literal.replace("_", letters))
     elif isinstance(value, exp.Column) and _is_text(value, known):
         yield Constant(compared, operator, quoted(value.name))
 

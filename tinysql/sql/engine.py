@@ -5,6 +5,7 @@ size. Cells come back as SQLite has them, so that answers can be compared: truth
 dates are ISO text, decimals are int or float. The engines themselves are in engines.py.
 """
 
+import math
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -187,8 +188,10 @@ def _literal(cell: Cell) -> str:
 
 def _cell(value: Any) -> Cell:
     """The value as SQLite would have it."""
-    if value is None or isinstance(value, str | float | bytes):
+    if value is None or isinstance(value, str | bytes):
         return value
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
     if isinstance(value, int):
         return int(value)
     if isinstance(value, Decimal):

@@ -220,6 +220,7 @@ def _connect_duckdb() -> "duckdb.DuckDBPyConnection":
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "memory_limit": "512MB",
+        "temp_directory": "",  # what does not fit into memory is an error, and no file
         "threads": 1,
         "lock_configuration": True,
     }

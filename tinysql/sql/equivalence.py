@@ -10,12 +10,12 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from tinysql.sql.catalog import parents_first
-from tinysql.sql.compare import Run, Verdict, judge
+from tinysql.sql.compare import Run, Verdict
 from tinysql.sql.engine import Tables, insert_sql
 from tinysql.sql.execute import Result, run
-from tinysql.sql.gold import Gold, answer
+from tinysql.sql.gold import Gold, GoldError, is_ordered
 from tinysql.sql.snapshot import prepare
-from tinysql.sql.suite import make_suite
+from tinysql.sql.suite import make_suite, suite_of_database
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Counterexample:
     inserts: str
     """One INSERT per table that has rows."""
     results: tuple[Result, Result]
+    lacks_order: bool
+    """Whether all that differs is that one query has an order of its own and the other none."""
 
 
 def find_difference(
@@ -38,12 +40,14 @@ def find_difference(
 ) -> Counterexample | None:
     """A counterexample without a row that it does not need, or None.
 
-    Columns count by position, names do not; order counts where a query has an ORDER BY.
+    Columns count by position, names do not; order counts where a query has an ORDER BY,
+    and then the other needs one, too.
 
     Raises:
         GoldError: a query does not run.
         InputError: SQLite refuses the schema.
     """
+    _check(schema_sql, one, other, run)
     half = (num_databases + 1) // 2
     for golds in ([one, other], [other, one]):
         suite = make_suite(schema_sql, golds, seed=seed, num_databases=half, run=run)
@@ -51,14 +55,35 @@ def find_difference(
             if _differ(one, other, each.database, run):
                 tables = _smallest(schema_sql, one, other, each.database, run)
                 database = _database(schema_sql, tables)
-                results = [run(gold.sql, database) for gold in (one, other)]
-                return Counterexample(insert_sql(tables).strip(), (results[0], results[1]))
+                return Counterexample(
+                    insert_sql(tables).strip(),
+                    (run(one.sql, database), run(other.sql, database)),
+                    lacks_order=not _differ(one, other, database, run, by_order=False),
+                )
     return None
 
 
-def _differ(one: Gold, other: Gold, database: bytes, run: Run) -> bool:
+def _check(schema_sql: str, one: Gold, other: Gold, run: Run) -> None:
+    empty = prepare(schema_sql)[0]
+    for place, gold in (("first", one), ("second", other)):
+        error = run(gold.sql, empty).error
+        if error is not None:
+            raise GoldError(f"the {place} query {gold.sql!r} fails: {error.message}")
+
+
+def _differ(
+    one: Gold, other: Gold, database: bytes, run: Run, *, by_order: bool = True
+) -> bool:
+    """Whether either query would be wrong with the other as gold.
+
+    Args:
+        by_order: whether it is wrong to have no order where the other has one, too.
+    """
     return any(
-        judge(pred.sql, [answer(gold, database, run)], run).verdict is not Verdict.STRICT
+        suite_of_database(database, [gold], run)
+        .judge(pred.sql, run, is_ordered=not by_order or is_ordered(pred.tree))
+        .verdict
+        is not Verdict.STRICT
         for gold, pred in ((one, other), (other, one))
     )
 

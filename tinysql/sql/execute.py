@@ -33,6 +33,7 @@ _STEPS_PER_TICK = 100
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _BROKEN_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _ALLOWED_ACTIONS = (sqlite3.SQLITE_READ, sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE)
+_MANY_STATEMENTS = "one statement at a time"
 _MAX_COPIES = 32
 _MAX_BYTES_OF_COPIES = 8 * 2**20
 # Left out on purpose: load_extension and fts3_tokenizer (they load code); random and randomblob
@@ -283,10 +284,29 @@ def _run(sql: str, copy: _Copy, limits: Limits) -> Result:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", None) in _BROKEN_CODES:
             raise
+        if _MANY_STATEMENTS in str(error) and (alone := _without_end(sql)) != sql:
+            return _run(alone, copy, limits)
         if not guard.wants_extension or guard.is_extended:
             return Result((), (), QueryError(_kind(error, guard), guard.denied or str(error)))
     _extend(copy)
     return _run(sql, copy, limits)
+
+
+def _without_end(sql: str) -> str:
+    """The text up to its closing semicolons, and the blanks and comments between and behind them.
+
+    SQLite itself takes one semicolon and what is blank behind it.
+    """
+    from sqlglot.dialects.sqlite import SQLite  # noqa: PLC0415
+    from sqlglot.errors import TokenError  # noqa: PLC0415
+    from sqlglot.tokens import TokenType  # noqa: PLC0415
+
+    try:
+        tokens = SQLite().tokenize(sql)
+    except TokenError:
+        return sql
+    ends = [token.end for token in tokens if token.token_type is not TokenType.SEMICOLON]
+    return sql[: ends[-1] + 1] if ends else sql
 
 
 def _extend(copy: _Copy) -> None:
@@ -366,7 +386,7 @@ def _kind(error: sqlite3.Error, guard: _Guard) -> ErrorKind:
     message = str(error)
     if guard.expired:
         return ErrorKind.TIMEOUT
-    if guard.denied or "one statement at a time" in message:
+    if guard.denied or _MANY_STATEMENTS in message:
         return ErrorKind.FORBIDDEN
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_TOOBIG:
         return ErrorKind.TOO_LARGE

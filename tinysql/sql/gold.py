@@ -48,7 +48,7 @@ class Gold:
     @cached_property
     def is_ordered(self) -> bool:
         """Whether the whole answer has an order."""
-        return self.tree.args.get("order") is not None
+        return _sorts(self.tree)
 
     @cached_property
     def hidden(self) -> Sequence[exp.Expr]:
@@ -102,16 +102,46 @@ def answer(gold: Gold, database: bytes, run: Run = run) -> Answer:
 
 def is_ordered(tree: exp.Query) -> bool:
     """Whether a query has an order of its own, or passes on that of the one it selects all from."""
+    named: dict[str, exp.Expr] = {}
     while tree.args.get("order") is None:
-        source = tree.args.get("from_")
-        changes = any(
-            tree.args.get(part) for part in ("joins", "where", "group", "distinct", "having")
-        )
-        inner = source.this if isinstance(source, exp.From) else None
-        if changes or not isinstance(inner, exp.Subquery) or not isinstance(inner.this, exp.Query):
+        named |= {cte.alias.lower(): cte.this for cte in tree.ctes}
+        inner = _passed_on(tree, named)
+        if inner is None:
             return False
-        tree = inner.this
-    return True
+        tree = inner
+    return _sorts(tree)
+
+
+def _passed_on(tree: exp.Query, named: dict[str, exp.Expr]) -> exp.Query | None:
+    """The query whose rows are selected as they come; one that is named is taken out, once."""
+    source = tree.args.get("from_")
+    changes = any(tree.args.get(part) for part in ("joins", "where", "group", "distinct", "having"))
+    if changes or not isinstance(source, exp.From):
+        return None
+    inner: exp.Expr | None = source.this
+    if isinstance(inner, exp.Subquery):
+        inner = inner.this
+    elif isinstance(inner, exp.Table):
+        inner = None if inner.db else named.pop(inner.name.lower(), None)
+    return inner if isinstance(inner, exp.Query) else None
+
+
+def _sorts(tree: exp.Query) -> bool:
+    """Whether some term of its ORDER BY can differ from row to row."""
+    order = tree.args.get("order")
+    return order is not None and any(_varies(term.this, tree) for term in order.expressions)
+
+
+def _varies(term: exp.Expr, tree: exp.Query) -> bool:
+    key, outputs = _compared(term), list(tree.selects)
+    place = _place(key, outputs, _names(outputs))
+    if place is not None:
+        # What a star or another part of a set operation has there is not known.
+        known = isinstance(tree, exp.Select) and not any(each.is_star for each in outputs)
+        if not known or not 0 <= place < len(outputs):
+            return True
+        key = outputs[place]
+    return key.find(exp.Column, exp.Star, exp.AggFunc) is not None
 
 
 def _result(sql: str, database: bytes, run: Run) -> Result:
@@ -148,8 +178,7 @@ def _sort_keys(tree: exp.Query) -> Sequence[int | exp.Expr] | None:
     if order is None:
         return ()
     outputs = list(tree.selects)
-    names = [output.alias or (output.name if isinstance(output, exp.Column) else "")
-             for output in outputs]
+    names = _names(outputs)
     may_hide = isinstance(tree, exp.Select) and tree.args.get("distinct") is None
     keys: list[int | exp.Expr] = []
     for ordered in order.expressions:
@@ -166,11 +195,17 @@ def _sort_keys(tree: exp.Query) -> Sequence[int | exp.Expr] | None:
     return keys
 
 
+def _names(outputs: Sequence[exp.Expr]) -> list[str]:
+    """What ORDER BY may call the result columns."""
+    return [output.alias or (output.name if isinstance(output, exp.Column) else "")
+            for output in outputs]
+
+
 def _compared(key: exp.Expr) -> exp.Expr:
     """What the order compares: texts in lower case where it ignores their case."""
     key = key.unnest()
-    if isinstance(key, exp.Collate) and key.this.is_int:
-        return key.this
+    if isinstance(key, exp.Collate) and key.this.unnest().is_int:
+        return key.this.unnest()
     ignores_case = isinstance(key, exp.Collate) and key.expression.name.upper() == "NOCASE"
     return exp.Lower(this=key.this.copy()) if ignores_case else key
 

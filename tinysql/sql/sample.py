@@ -11,8 +11,10 @@ shares were chosen by counting missed mutants of random queries (up to 12 column
 Tables are filled parents first: a foreign key draws from a third of its parent's keys, so that some
 parents have several children and others none. Hints are values that a query's conditions turn on;
 they join the pools, and a tenth of each table's rows starts from hints alone, children of such rows
-of their parents, so that conditions on several columns and tables hold together somewhere. To each
-pool come a few values that differ from others in case, blanks or sign alone, the empty text and 0.
+of their parents, so that conditions on several columns and tables hold together somewhere. Hints
+for a foreign key are hints for its parent's key, too, and the other way round; up to half of the
+keys are hints, in rows that start from hints and in others. To each pool come a few values that
+differ from others in case, blanks or sign alone, the empty text and 0.
 
 Source of the idea, distinguishing databases: Zhong et al. 2020, "Semantic Evaluation for
 Text-to-SQL with Distilled Test Suites".
@@ -79,7 +81,7 @@ def fill(
     hints: Hints = MappingProxyType({}),
     sorted_by: Mapping[str, Sequence[str]] = MappingProxyType({}),
     crowd: Crowd = NO_CROWD,
-    sizes: Literal["even", "uneven", "thin"] = "even",
+    sizes: Literal["even", "uneven", "thin", "one", "none"] = "even",
 ) -> bytes:
     """A snapshot of a database with this schema and random rows in every table.
 
@@ -92,7 +94,8 @@ def fill(
             them, however many, and on nothing else.
         crowd: columns of which four values have all rows.
         sizes: even, num_rows in every table; uneven, up to a fifth fewer, so that no number of rows
-            is the answer to a COUNT on every database; thin, two at most and some none.
+            is the answer to a COUNT on every database; thin, two at most and some none; one and
+            none, in every table.
 
     Raises:
         InputError: SQLite refuses the schema, or a table takes none of the rows.
@@ -102,24 +105,53 @@ def fill(
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.deserialize(empty)
         filled: dict[Reference, Keys] = {}
+        wanted = _linked(hints, tables)
         for table in parents_first(tables):
             least, most = {
                 "even": (num_rows, num_rows), "uneven": (num_rows - num_rows // 5, num_rows),
-                "thin": (0, 2),
+                "thin": (0, 2), "one": (1, 1), "none": (0, 0),
             }[sizes]  # fmt: skip
             size = rng.randint(least, most)
             if not size:
                 continue
             keys = sorted_by.get(table.name, ())
             took = _fill_table(
-                connection, table, hints.get(table.name, {}), keys, crowd, filled, rng, size
+                connection, table, wanted[table.name], keys, crowd, filled, rng, size
             )
-            if not took and sizes != "thin":
+            if not took and sizes in ("even", "uneven"):
                 raise InputError(
                     f"table {table.name!r} takes none of {size} random rows; drop constraints"
                 )
         connection.commit()
         return connection.serialize()
+
+
+def _linked(hints: Hints, tables: Sequence[Table]) -> dict[str, dict[str, list[Cell]]]:
+    """Hints for every column, in which foreign keys and what they refer to have the same."""
+    found = {
+        table.name: {
+            column.name: list(hints.get(table.name, {}).get(column.name, ()))
+            for column in table.columns
+        }
+        for table in tables
+    }
+    at = {
+        Reference.to(table, column): values
+        for table, columns in found.items()
+        for column, values in columns.items()
+    }
+    ordered = parents_first(tables)
+    links = [
+        (at[column.parent], found[table.name][column.name])
+        for table in ordered
+        for column in table.columns
+        if column.parent in at
+    ]
+    for parent, child in reversed(links):
+        parent += [value for value in child if value is not None and value not in parent]
+    for parent, child in links:
+        child += [value for value in parent if value not in child]
+    return found
 
 
 def _fill_table(
@@ -142,7 +174,8 @@ def _fill_table(
         _share(rows, table, pools, crowd)
     for place, column in enumerate(table.columns):
         known = [value for value in pools[place].values if value is not None]
-        for row in rows if column.is_required and known else ():
+        # A lone row without NULLs is the greatest, the least and the mean of its table.
+        for row in rows if (column.is_required or num_rows == 1) and known else ():
             row[place] = rng.choice(known) if row[place] is None else row[place]
         if column.is_key:
             keys = _distinct_keys(column, pools[place], rng, num_rows)
@@ -186,6 +219,7 @@ def _pool(
         return Pool([*hints, *values, *_edges(column.declared, hints, values, rng)], hints)
     every = [value for value in dict.fromkeys(parent.every) if value is not None]
     hinted = [value for value in parent.hinted if value is not None] or every
+    hinted += [value for value in hints if value in every and value not in hinted]
     return Pool([*hinted, *rng.sample(every, min(size, len(every)))], hinted)
 
 
@@ -215,8 +249,22 @@ def _distinct_keys(
     if column.parent:
         return list(dict.fromkeys([*pool.hints, *pool.values]))
     if "INT" in column.declared.upper():
-        return rng.sample(range(1, 4 * num_rows), num_rows)
-    return list(dict.fromkeys(rng.choices(_stock(column.declared), k=4 * num_rows)))[:num_rows]
+        others: Sequence[Cell] = rng.sample(range(1, 4 * num_rows), num_rows)
+    else:
+        others = rng.choices(_stock(column.declared), k=4 * num_rows)
+    known = list(dict.fromkeys(hint for hint in pool.hints if _is_like(hint, others[0])))
+    chosen = rng.sample(known, min(len(known), (num_rows + 1) // 2))
+    keys = list(dict.fromkeys([*chosen, *others]))[:num_rows]
+    # A half of the rows that start from hints may have other keys, and the rest may have these.
+    first = rng.sample(chosen, min(len(chosen), (_hinted(num_rows) + 1) // 2))
+    rest = [key for key in keys if key not in first]
+    rng.shuffle(rest)
+    return [*first, *rest]
+
+
+def _is_like(hint: Cell, value: Cell) -> bool:
+    """Whether a column of the value takes the hint without changing its type."""
+    return type(hint) is type(value) or (isinstance(value, float) and type(hint) is int)
 
 
 @cache

@@ -3,11 +3,14 @@
 Candidates are drawn one by one from the seed: random around the constants of the queries, every
 fifth of them thin (tables of two rows at most). A candidate that tells a mutant of the gold from it
 that no earlier one did is kept; when there are enough candidates, or nothing is left to tell, the
-places that are left go to the others in order. Source of the idea: Zhong et al. 2020, "Semantic
-Evaluation for Text-to-SQL with Distilled Test Suites".
+places that are left go to the others in order. The last place of three or more is for a small
+database: with one row in every table, or with none, whichever tells more. The databases of a
+challenge are not chosen, and both small ones come on top. Source of the idea: Zhong et al. 2020,
+"Semantic Evaluation for Text-to-SQL with Distilled Test Suites".
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
@@ -18,6 +21,7 @@ from tinysql.sql.compare import (
     Answer,
     Fit,
     Judgement,
+    Reason,
     Run,
     Verdict,
     fit,
@@ -36,12 +40,18 @@ _CANDIDATES_PER_DATABASE = 2
 _PATIENCE = 4
 """Candidates in a row that told nothing, after which no more than are needed are drawn."""
 _THIN_EVERY = 5
+_LEAST_WITH_SMALL = 3
+"""Databases of a suite of which the last one is small."""
 _MOST_MUTANTS = 32
 _MOST_TURNED = 2
 """Databases on which a gold is tried with the rows the other way round: those that say most."""
 _MOST_BYTES_TURNED = 8 * 2**20
 """Of a database that is copied with its rows the other way round."""
 _TIERS = (Verdict.STRICT, Verdict.EQUIVALENT, Verdict.SUBSET)
+
+
+Mutant = tuple[int, str]
+"""The number of a gold, and a query that is nearly it."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +74,6 @@ class Suite:
         """Whether some gold says nothing: no rows, NULLs alone, or the same on every database."""
         return any(_says_nothing(answers) for answers in self.answers)
 
-    def needs_order(self, pred_sql: str, run: Run) -> bool:
-        """Whether an order is asked of the prediction: by the gold that it is right by."""
-        if not any(gold.is_ordered for gold in self.golds):
-            return False
-        for gold, answers in zip(self.golds, self.answers, strict=True):
-            if judge(pred_sql, answers, run).holds:
-                return gold.is_ordered and any(len(each.groups) > 1 for each in answers)
-        return False
-
     def varies(self, run: Run = run) -> bool:
         """Whether the answer to a gold depends on how rows lie, beyond ties in its order."""
         return any(
@@ -87,20 +88,32 @@ class Suite:
         answers = [[answer(gold, database, run) for database in databases] for gold in golds]
         return Suite(golds, answers, self.mutation_score)
 
-    def judge(self, pred_sql: str, run: Run = run) -> Judgement:
-        """The best verdict over the golds, the first of equals."""
-        best = judge(pred_sql, self.answers[0], run)
-        for answers in self.answers[1:]:
-            if best.verdict in (Verdict.STRICT, Verdict.ERROR):
+    def judge(self, pred_sql: str, run: Run = run, *, is_ordered: bool = True) -> Judgement:
+        """The best verdict over the golds, the first of equals.
+
+        Args:
+            is_ordered: whether the prediction has an order; without one a right order is luck.
+        """
+        judgements: list[Judgement] = []
+        for gold, answers in zip(self.golds, self.answers, strict=True):
+            found = judge(pred_sql, answers, run)
+            if found.holds and not is_ordered and _asks_for_order(gold, answers):
+                found = Judgement(Verdict.WRONG, Reason.ORDER)
+            judgements.append(found)
+            if found.verdict in (Verdict.STRICT, Verdict.ERROR):
                 break
-            best = min(best, judge(pred_sql, answers, run), key=rank)
-        return best
+        return min(judgements, key=rank)
 
 
 def rank(judgement: Judgement) -> tuple[int, float]:
-    """The better a judgement, the lower; those without a tier are equal."""
-    tier = _TIERS.index(judgement.verdict) if judgement.holds else len(_TIERS)
-    return tier, -judgement.precision
+    """The better a judgement, the lower; without a tier, those wrong by their order go first."""
+    if judgement.holds:
+        return _TIERS.index(judgement.verdict), -judgement.precision
+    return len(_TIERS) + (judgement.reason != Reason.ORDER), 0.0
+
+
+def _asks_for_order(gold: Gold, answers: Sequence[Answer]) -> bool:
+    return gold.is_ordered and any(len(each.groups) > 1 for each in answers)
 
 
 def _num_rows(expected: Answer) -> int:
@@ -147,7 +160,9 @@ def make_suite(
     """
     tables = prepare(schema_sql)[1]
     draw = partial(_candidates, schema_sql, golds, tables, seed, num_rows, planted)
-    return _of_many_rows_or_few(draw, partial(_chosen, golds, tables, num_databases, run))
+    hints = _hints(golds, tables)
+    small = _small(schema_sql, hints, seed) if num_databases >= _LEAST_WITH_SMALL else ()
+    return _of_many_rows_or_few(draw, partial(_chosen, golds, tables, num_databases, run, small))
 
 
 def _of_many_rows_or_few(
@@ -165,9 +180,11 @@ def _chosen(
     tables: Sequence[Table],
     num_databases: int,
     run: Run,
+    small: Sequence[bytes],
     candidates: Iterator[bytes],
 ) -> Suite:
     alive = _mutants(golds, tables)
+    places = num_databases - bool(small)
     num_mutants: int | None = None
     kept: list[list[Answer]] = []
     spare: list[list[Answer]] = []
@@ -178,20 +195,37 @@ def _chosen(
             # What does not run on one database runs on none.
             alive = {mutant for mutant in alive if run(mutant[1], database).error is None}
             num_mutants = len(alive)
-        told = {each for each in alive if not is_strict(each[1], expected[each[0]], run)}
+        told = _told(alive, expected, run)
         alive -= told
         (kept if told else spare).append(expected)
         idle = 0 if told else idle + 1
-        enough = len(kept) + len(spare) >= num_databases
-        if len(kept) == num_databases or enough and (not alive or idle >= _PATIENCE):
+        enough = len(kept) + len(spare) >= places
+        if len(kept) == places or enough and (not alive or idle >= _PATIENCE):
             break
-    chosen = [*kept, *spare][:num_databases]
+    chosen = [*kept, *spare][:places]
+    if small:
+        answered = [[answer(gold, each, run) for gold in golds] for each in small]
+        tried = [(expected, _told(alive, expected, run)) for expected in answered]
+        expected, told = max(tried, key=_num_told)
+        chosen.append(expected)
+        alive -= told
     score = 1 - len(alive) / num_mutants if num_mutants else None
     return Suite(golds, [list(answers) for answers in zip(*chosen, strict=True)], score)
 
 
-def _mutants(golds: Sequence[Gold], tables: Sequence[Table]) -> set[tuple[int, str]]:
-    """Mutants that are no golds, each with the number of its own."""
+def _told(
+    alive: AbstractSet[Mutant], expected: Sequence[Answer], run: Run
+) -> set[Mutant]:
+    """The mutants that answer otherwise than their golds."""
+    return {each for each in alive if not is_strict(each[1], expected[each[0]], run)}
+
+
+def _num_told(tried: tuple[Sequence[Answer], AbstractSet[Mutant]]) -> int:
+    return len(tried[1])
+
+
+def _mutants(golds: Sequence[Gold], tables: Sequence[Table]) -> set[Mutant]:
+    """Mutants that are no golds."""
     right = {gold.sql for gold in golds}
     most = max(1, _MOST_MUTANTS // len(golds))
     return {
@@ -214,15 +248,17 @@ def challenge(
 ) -> Suite:
     """Databases around the constants of golds and prediction, which a right prediction survives.
 
+    They are `num_databases` of many rows, and the small ones.
+
     Raises as make_suite.
     """
     tables = prepare(schema_sql)[1]
-    draw = partial(
-        _candidates, schema_sql, [*golds, pred], tables, f"{seed}/challenge", num_rows, ()
-    )
+    queries, seed = [*golds, pred], f"{seed}/challenge"
+    draw = partial(_candidates, schema_sql, queries, tables, seed, num_rows, ())
+    small = _small(schema_sql, _hints(queries, tables), seed)
 
     def answered(candidates: Iterator[bytes]) -> Suite:
-        databases = list(islice(candidates, num_databases))
+        databases = [*islice(candidates, num_databases), *small]
         return Suite(
             golds, [[answer(gold, each, run) for each in databases] for gold in golds], None
         )
@@ -262,6 +298,14 @@ def _candidates(
             crowd=crowd,
             sizes="thin" if thin else "uneven",
         )
+
+
+def _small(schema_sql: str, hints: Hints, seed: str | int) -> list[bytes]:
+    """A database without rows, and one with a row in every table."""
+    return [
+        fill(schema_sql, seed=f"{seed}/none", sizes="none"),
+        fill(schema_sql, seed=f"{seed}/one", hints=hints, sizes="one"),
+    ]
 
 
 def _size(crowd: Crowd) -> int:
