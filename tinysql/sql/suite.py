@@ -3,14 +3,12 @@
 Candidates are drawn one by one from the seed: random around the constants of the queries, every
 fifth of them thin (tables of two rows at most). A candidate that tells a mutant of the gold from it
 that no earlier one did is kept; when there are enough candidates, or nothing is left to tell, the
-places that are left go to the others in order. The last place of three or more is for a small
-database: with one row in every table, or with none, whichever tells more. The databases of a
-challenge are not chosen, and both small ones come on top. Source of the idea: Zhong et al. 2020,
-"Semantic Evaluation for Text-to-SQL with Distilled Test Suites".
+places that are left go to the others in order. The databases of a challenge are not chosen; one
+without rows and one with a row in every table come on top of them. Source of the idea: Zhong et al.
+2020, "Semantic Evaluation for Text-to-SQL with Distilled Test Suites".
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
@@ -40,8 +38,6 @@ _CANDIDATES_PER_DATABASE = 2
 _PATIENCE = 4
 """Candidates in a row that told nothing, after which no more than are needed are drawn."""
 _THIN_EVERY = 5
-_LEAST_WITH_SMALL = 3
-"""Databases of a suite of which the last one is small."""
 _MOST_MUTANTS = 32
 _MOST_TURNED = 2
 """Databases on which a gold is tried with the rows the other way round: those that say most."""
@@ -160,9 +156,7 @@ def make_suite(
     """
     tables = prepare(schema_sql)[1]
     draw = partial(_candidates, schema_sql, golds, tables, seed, num_rows, planted)
-    hints = _hints(golds, tables)
-    small = _small(schema_sql, hints, seed) if num_databases >= _LEAST_WITH_SMALL else ()
-    return _of_many_rows_or_few(draw, partial(_chosen, golds, tables, num_databases, run, small))
+    return _of_many_rows_or_few(draw, partial(_chosen, golds, tables, num_databases, run))
 
 
 def _of_many_rows_or_few(
@@ -180,11 +174,9 @@ def _chosen(
     tables: Sequence[Table],
     num_databases: int,
     run: Run,
-    small: Sequence[bytes],
     candidates: Iterator[bytes],
 ) -> Suite:
     alive = _mutants(golds, tables)
-    places = num_databases - bool(small)
     num_mutants: int | None = None
     kept: list[list[Answer]] = []
     spare: list[list[Answer]] = []
@@ -195,33 +187,16 @@ def _chosen(
             # What does not run on one database runs on none.
             alive = {mutant for mutant in alive if run(mutant[1], database).error is None}
             num_mutants = len(alive)
-        told = _told(alive, expected, run)
+        told = {each for each in alive if not is_strict(each[1], expected[each[0]], run)}
         alive -= told
         (kept if told else spare).append(expected)
         idle = 0 if told else idle + 1
-        enough = len(kept) + len(spare) >= places
-        if len(kept) == places or enough and (not alive or idle >= _PATIENCE):
+        enough = len(kept) + len(spare) >= num_databases
+        if len(kept) == num_databases or enough and (not alive or idle >= _PATIENCE):
             break
-    chosen = [*kept, *spare][:places]
-    if small:
-        answered = [[answer(gold, each, run) for gold in golds] for each in small]
-        tried = [(expected, _told(alive, expected, run)) for expected in answered]
-        expected, told = max(tried, key=_num_told)
-        chosen.append(expected)
-        alive -= told
+    chosen = [*kept, *spare][:num_databases]
     score = 1 - len(alive) / num_mutants if num_mutants else None
     return Suite(golds, [list(answers) for answers in zip(*chosen, strict=True)], score)
-
-
-def _told(
-    alive: AbstractSet[Mutant], expected: Sequence[Answer], run: Run
-) -> set[Mutant]:
-    """The mutants that answer otherwise than their golds."""
-    return {each for each in alive if not is_strict(each[1], expected[each[0]], run)}
-
-
-def _num_told(tried: tuple[Sequence[Answer], AbstractSet[Mutant]]) -> int:
-    return len(tried[1])
 
 
 def _mutants(golds: Sequence[Gold], tables: Sequence[Table]) -> set[Mutant]:

@@ -152,7 +152,7 @@ def test_ctrl_c_ends_an_import_and_leaves_nothing(tmp_path: Path, seconds: float
         time.sleep(seconds)
         family = psutil.Process(running.pid).children(recursive=True)
         os.killpg(running.pid, signal.SIGINT)
-        _, stderr = running.communicate(timeout=15)
+        _, stderr = running.communicate(timeout=60)  # the rows in hand first
     finally:
         if running.poll() is None:
             os.killpg(running.pid, signal.SIGKILL)
