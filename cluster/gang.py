@@ -44,16 +44,21 @@ def run_gang(
     *,
     gpu: bool,
     shared_rows: int = 0,
+    best: str | None = None,
 ) -> Receipt:
     """The receipt of the training, after running or resuming it unless it is there already.
 
     The function, named as "package.module.function", is imported by the ranks alone: every one
     calls function(out_dir, **local parent directories, rank=, world_size=, local_rank=, device=,
-    log=, save=, restore=, **arguments). log(row) counts on rank 0 only; its "step" moves the
-    progress bar and its "num_steps", if any, is the total. save(folder, metrics) must be called by
-    all ranks together, with the same metrics["step"]; restore is what save was given, of all ranks
-    merged. Rank 0's metrics and files below out_dir are the result. Where the step does not say how
-    many workers it wants, their number divides shared_rows.
+    log=, save=, is_ending=, cache=, restore=, **arguments). log(row) counts on rank 0 only; its
+    "step" moves the progress bar and its "num_steps", if any, is the total. save(folder, metrics)
+    takes the folder over; it must be called by all ranks together, with the same metrics["step"].
+    is_ending() says, to all ranks that ask together, whether a machine is about to be taken away.
+    cache is a folder of the machine, which later starts find again. restore is what save was
+    given, of all ranks merged. Rank 0's metrics and files below out_dir
+    are the result. Where the step does not say how many workers it wants, their number divides
+    shared_rows. The last two checkpoints are kept; with best, the last and those two that have the
+    lowest metrics[best].
 
     Raises what the function raised, with the rank's traceback as a note.
     """
@@ -61,7 +66,7 @@ def run_gang(
     if receipt is not None:
         return receipt
     board = Board.remote()  # type: ignore[attr-defined]
-    running = _fit.remote(_work(context, function, arguments, gpu, shared_rows, board))
+    running = _fit.remote(_work(context, function, arguments, gpu, shared_rows, best, board))
     shown = 0
     try:
         finished = False
@@ -111,6 +116,7 @@ def _work(
     arguments: Mapping[str, Any],
     gpu: bool,
     shared_rows: int,
+    best: str | None,
     board: Any,
 ) -> GangWork:
     resources = context.step.resources
@@ -124,6 +130,7 @@ def _work(
         inputs=Inputs.of(context),
         function=function,
         arguments=dict(arguments),
+        best=best,
         workers=resources.workers or fitting[-1],
         cpus=cpus,
         gpus=gpus,
@@ -166,7 +173,11 @@ def _fit(work: GangWork) -> None:
             storage_path=f"{root}/{work.attempt.path}",
             storage_filesystem=filesystem,
             failure_config=train.FailureConfig(max_failures=SYSTEM_RETRIES),
-            checkpoint_config=train.CheckpointConfig(num_to_keep=_KEPT_CHECKPOINTS),
+            checkpoint_config=train.CheckpointConfig(
+                num_to_keep=_KEPT_CHECKPOINTS,
+                checkpoint_score_attribute=work.best,
+                checkpoint_score_order="min" if work.best else "max",
+            ),
             callbacks=[_FailFast()],  # type: ignore[list-item]
         ),
     )

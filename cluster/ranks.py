@@ -22,14 +22,16 @@ from pydantic import JsonValue
 from ray import train
 from ray.train import collective
 
-from cluster.artifact import Attempt
+from cluster.artifact import Attempt, default_cache_dir
 from cluster.checkpoints import checkpoint_name, find_checkpoint, list_files, load_checkpoint
 from cluster.errors import IntegrityError
 from cluster.fanout import Inputs, load_function
 from cluster.manifest import Meter, Usage
+from cluster.metrics import Gauges
 
 SHARD = "gang"
 RUN_NAME = "train"
+_CACHE = "gang"
 _log = logging.getLogger(__name__)
 
 
@@ -41,6 +43,8 @@ class GangWork:
     inputs: Inputs
     function: str
     arguments: dict[str, Any]
+    best: str | None
+    """The metric of a checkpoint whose lowest values are kept; None keeps the newest alone."""
     workers: int
     cpus: float
     gpus: float
@@ -111,6 +115,8 @@ def train_rank(config: dict[str, GangWork]) -> None:
                 device=str(get_device()),
                 log=log,
                 save=_saver(rank, world_size, start.token),
+                is_ending=_is_ending,
+                cache=(work.inputs.cache or default_cache_dir()) / _CACHE,
                 restore=restore if start.checkpoint else None,
                 **work.arguments,
             )
@@ -149,14 +155,16 @@ def _agree(work: GangWork, rank: int, folder: Path) -> _Start:
 
 
 def _logger(work: GangWork) -> tuple[Callable[[dict], None], Callable[[], None]]:
-    """Rank 0's log and its close: rows go to the driver and to the tracker."""
+    """Rank 0's log and its close: rows go to the driver, to the tracker and to Prometheus."""
     from cluster.tracking import open_tracker  # noqa: PLC0415 - wandb on rank 0 only
 
     tracker = open_tracker(work.identity, work.name, work.config)
+    gauges = Gauges(work.identity, work.name)
 
     def log(row: dict[str, JsonValue]) -> None:
         work.board.post.remote(row)  # not waited for: a slow driver must not slow training
         tracker.log(row)
+        gauges.log(row)
 
     return log, tracker.close
 
@@ -164,13 +172,21 @@ def _logger(work: GangWork) -> tuple[Callable[[dict], None], Callable[[], None]]
 def _saver(rank: int, world_size: int, token: str) -> Callable[[Path, dict], None]:
     def save(folder: Path, metrics: dict[str, Any]) -> None:
         list_files(folder, rank, world_size)
+        # Uploaded while training goes on, and then deleted here.
         train.report(
             metrics,
             checkpoint=train.Checkpoint.from_directory(folder),
             checkpoint_dir_name=checkpoint_name(int(metrics["step"]), token),
+            checkpoint_upload_mode=train.CheckpointUploadMode.ASYNC,
+            delete_local_checkpoint_after_upload=True,
         )
 
     return save
+
+
+def _is_ending() -> bool:
+    """Whether a machine of the gang is about to be taken away, agreed on by all ranks."""
+    return train.get_preemption_info() is not None
 
 
 def _ignore(row: dict[str, JsonValue]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from cluster.errors import UserError
 from cluster.steps import StepContext, StepKind
+from jobs.bucket_models import local_copy
 from tinysql.train.config import BaseConfig, identify_base
 
 
@@ -20,28 +21,43 @@ def run(context: StepContext, config: BaseConfig) -> dict[str, Any]:
     if config.source == "scratch":
         rows = config.training.batch_rows
         receipt = run_gang(
-            context, "tinysql.train.base.pretrain", {"config": config}, gpu=True, shared_rows=rows
-        )
-    elif config.is_local:
-        return _import_here(context, config)
-    else:
+            context, "tinysql.train.base.pretrain", {"config": config},
+            gpu=True, shared_rows=rows, best="validation_loss",
+        )  # fmt: skip
+    elif config.is_from_hub:
         shards = [Shard("model", {"config": config})]
         (receipt,) = map_shards(context, "tinysql.train.base.import_model", shards)
+    else:
+        return import_here(context, config)
     context.include(receipt)
     return receipt.metrics
 
 
-def _import_here(context: StepContext, config: BaseConfig) -> dict[str, Any]:
-    """Copy a local model from this machine: no other may have the directory."""
+def import_here(context: StepContext, config: BaseConfig) -> dict[str, Any]:
+    """Copy a model into the store from this process.
+
+    No other machine may have the directory, or a way to the Hub.
+    """
     from tinysql.train.base import import_model  # noqa: PLC0415
 
     with TemporaryDirectory() as folder:
-        metrics = import_model(Path(folder), config=config)
-        copied = identify_base(config.model_copy(update={"source": folder}))
-        if copied != identify_base(config):
+        metrics = import_model(Path(folder), config=_on_this_machine(config))
+        copied = config.model_copy(update={"source": folder})
+        if not config.is_from_hub and identify_base(copied) != _identify(config):
             raise UserError(f"base.source {config.source!r} changed while it was copied: run again")
         context.put_dir(Path(folder))
     return metrics
+
+
+def _on_this_machine(config: BaseConfig) -> BaseConfig:
+    """The same, where the source is a bucket with a copy of it."""
+    if not config.is_in_bucket:
+        return config
+    return config.model_copy(update={"source": str(local_copy(config.source))})
+
+
+def _identify(config: BaseConfig) -> dict[str, Any]:
+    return identify_base(_on_this_machine(config))
 
 
 def _parents(config: BaseConfig) -> tuple[str, ...]:
@@ -49,15 +65,15 @@ def _parents(config: BaseConfig) -> tuple[str, ...]:
 
 
 def _slug(config: BaseConfig) -> str:
-    if config.is_local:
-        return "local"
-    if config.source != "scratch":
+    if config.source == "scratch":
+        shape = config.architecture
+        return f"{shape.type}-{shape.num_layers}x{shape.d_model}"
+    if config.is_from_hub or config.is_in_bucket:
         return config.source.rstrip("/").split("/")[-1]
-    shape = config.architecture
-    return f"{shape.type}-{shape.num_layers}x{shape.d_model}"
+    return "local"
 
 
-KIND: StepKind = StepKind("base", 1, BaseConfig, _parents, run, _slug, identify_base)
+KIND: StepKind = StepKind("base", 1, BaseConfig, _parents, run, _slug, _identify)
 
 if __name__ == "__main__":
     from jobs.entry import main, step_command

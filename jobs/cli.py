@@ -6,8 +6,10 @@ from jobs.data import app as data_verbs
 from jobs.entry import exit_codes, step_command
 from jobs.equivalent import equivalent
 from jobs.evaluate import evaluate
+from jobs.finetune import finetune
 from jobs.gc import gc
 from jobs.ls import ls
+from jobs.models import app as model_verbs
 from jobs.pipeline import run
 from jobs.read_report import report
 from jobs.score import score
@@ -30,11 +32,12 @@ def main() -> None:
     )
     for verb in (run, ls, show, report, gc):
         app.command(rich_help_panel="Recipes and artifacts")(verb)
-    for verb in (evaluate, score, equivalent):
+    for verb in (finetune, evaluate, score, equivalent):
         app.command(rich_help_panel="Models and SQL without a recipe")(verb)
     for kind in _STEPS:
         app.command(rich_help_panel="One step of a recipe, and what it needs")(step_command(kind))
     app.add_typer(data_verbs, name="data", rich_help_panel="Recipes and artifacts")
+    app.add_typer(model_verbs, name="models", rich_help_panel="Recipes and artifacts")
     with exit_codes():
         app()
 

@@ -6,7 +6,7 @@
 from typing import Any
 
 from cluster.steps import StepContext, StepKind
-from tinysql.train.config import TrainingConfig
+from tinysql.train.config import TrainingConfig, identify_training
 
 
 def run(context: StepContext, config: TrainingConfig) -> dict[str, Any]:
@@ -15,17 +15,20 @@ def run(context: StepContext, config: TrainingConfig) -> dict[str, Any]:
 
     receipt = run_gang(
         context, "tinysql.train.finetune.finetune", {"config": config},
-        gpu=True, shared_rows=config.batch_rows,
+        gpu=True, shared_rows=config.batch_rows, best="validation_loss",
     )  # fmt: skip
     context.include(receipt)
     return receipt.metrics
 
 
 def _slug(config: TrainingConfig) -> str:
-    return f"{config.optimizer}-{config.steps}x{config.batch_rows}"
+    how = config.optimizer if config.method == "full" else config.method
+    return f"{how}-{config.steps}x{config.batch_rows}"
 
 
-KIND: StepKind = StepKind("model", 1, TrainingConfig, lambda _: ("base", "dataset"), run, _slug)
+KIND: StepKind = StepKind(
+    "model", 1, TrainingConfig, lambda _: ("base", "dataset"), run, _slug, identify_training
+)
 
 if __name__ == "__main__":
     from jobs.entry import main, step_command

@@ -60,7 +60,15 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises UserError when there is none, or it is not a recipe.
     """
-    recipe = _check(_parse(_read(name), name), f"recipe {name}")
+    return make_recipe(_parse(_read(name), name), f"recipe {name}", overrides)
+
+
+def make_recipe(written: object, where: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe of parsed YAML, with `step.field=value` overrides applied.
+
+    where: what the user calls it. Raises UserError when it is none.
+    """
+    recipe = _check(written, where)
     for override in overrides:
         written = recipe.model_dump(exclude_unset=True)
         _override(written, override)
@@ -124,15 +132,15 @@ def checked_config(
         raise UserError(option + colon + problem) from error
 
 
+def parse_yaml(path: Path, what: str) -> Any:
+    """What a YAML file holds; what: what the user calls it. Raises UserError without any."""
+    return _parse(_read_text(path, what), f"{what} {str(path)!r}")
+
+
 def _read(name: str) -> str:
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise UserError(f"recipe file {name!r} does not exist")
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"recipe file {name!r} cannot be read: {error}") from error
+        return _read_text(path, "recipe file")
     if name not in recipe_names():
         raise UserError(
             f"unknown recipe {name!r}: expected one of {', '.join(recipe_names())} "
@@ -141,7 +149,16 @@ def _read(name: str) -> str:
     return files("jobs").joinpath("recipes", f"{name}.yaml").read_text(encoding="utf-8")
 
 
-def _check(written: Any, where: str) -> Recipe:
+def _read_text(path: Path, what: str) -> str:
+    if not path.is_file():
+        raise UserError(f"{what} {str(path)!r} does not exist")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{what} {str(path)!r} cannot be read: {error}") from error
+
+
+def _check(written: object, where: str) -> Recipe:
     if not isinstance(written, dict):
         raise UserError(f"{where}: expected a mapping with description and steps")
     try:

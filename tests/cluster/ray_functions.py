@@ -67,6 +67,8 @@ def count_steps(
     device: str,
     log: Callable[[dict], None],
     save: Callable[[Path, dict], None],
+    is_ending: Callable[[], bool],
+    cache: Path,  # noqa: ARG001
     restore: Path | None,
     num_steps: int,
     trace: str,
@@ -79,6 +81,7 @@ def count_steps(
     if restore is not None:
         done = json.loads((restore / f"rank-{rank}.json").read_text())["done"]
     Path(trace, f"start-{rank}-{done}-{time.time_ns()}").touch()
+    assert not is_ending()
     while done < num_steps:
         total = torch.ones(1)
         distributed.all_reduce(total)

@@ -19,11 +19,13 @@ from jobs.cli import main
 from jobs.recipes import load_recipe, recipe_names
 
 VERBS = (
-    "run", "ls", "show", "report", "gc", "evaluate", "score", "equivalent",
+    "run", "ls", "show", "report", "gc", "finetune", "evaluate", "score", "equivalent",
     "dataset", "natural", "import", "verification", "export", "base", "model", "evaluation",
     "pairs", "patching", "sae",
 )  # fmt: skip
 DATA_VERBS = ("generate", "verify", "export", "import", "pairs", "stats")
+MODEL_VERBS = ("ls", "pull")
+NESTED_VERBS = [*(f"data {verb}" for verb in DATA_VERBS), *(f"models {v}" for v in MODEL_VERBS)]
 
 
 def assert_one_line(done: subprocess.CompletedProcess[str], *expected: str) -> None:
@@ -80,7 +82,7 @@ def test_console_script_shows_where_to_start(environment: dict[str, str]):
     assert all(verb in said for verb in VERBS)
 
 
-@pytest.mark.parametrize("verb", [*VERBS, *(f"data {verb}" for verb in DATA_VERBS)])
+@pytest.mark.parametrize("verb", [*VERBS, *NESTED_VERBS])
 def test_help_of_a_verb_shows_an_example(
     verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

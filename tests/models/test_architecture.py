@@ -11,7 +11,7 @@ from tinysql.models.architecture import build_model
 from tinysql.models.config import ArchitectureConfig
 
 DIMENSIONS = {"num_layers": 2, "d_model": 16, "num_heads": 2, "d_mlp": 24, "max_tokens": 32}
-TYPES = ["llama", "gpt_neo"]
+TYPES = ["llama", "gpt_neo", "gpt2", "qwen2"]
 
 
 def model_of(model_type: str, *, seed: int = 0, vocab_size: int = 300) -> PreTrainedModel:
@@ -55,10 +55,38 @@ def test_vocabulary_is_padded_to_a_multiple(vocab_size: int, padded: int) -> Non
     assert model_of("llama", vocab_size=vocab_size).config.vocab_size == padded
 
 
+def test_settings_are_those_of_transformers() -> None:
+    settings = {"num_key_value_heads": 1, "tie_word_embeddings": False, "attention_dropout": 0.5}
+    config = ArchitectureConfig(type="qwen2", **DIMENSIONS, settings=settings)
+    model = build_model(config, vocab_size=300, end_token=7, seed=0)
+    assert {name: getattr(model.config, name) for name in settings} == settings
+    assert model.get_output_embeddings().weight is not model.get_input_embeddings().weight
+    assert model(torch.arange(32)[None]).logits.shape == (1, 32, 320)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "expected"),
+    [
+        ({"type": "lama"}, "type: got 'lama', expected what transformers calls"),
+        ({"type": "mamba"}, "type: mamba is no stack of blocks with num_layers, d_model"),
+        ({"type": "bart"}, "type: bart is no stack"),
+        ({"type": "qwen2", "settings": {"rope": 1}}, "settings: got 'rope', expected a field of"),
+        ({"type": "gpt2", "settings": {"n_layer": 1}}, "settings: got 'n_layer'"),
+        ({"settings": {"rms_norm_eps": "small"}}, "LlamaConfig refuses the settings: "),
+    ],
+    ids=str,
+)
+def test_mistake_about_transformers_is_one_line(mistake: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ArchitectureConfig(**mistake)
+    (problem,) = caught.value.errors()
+    assert expected in problem["msg"]
+    assert "\n" not in problem["msg"]
+
+
 @pytest.mark.parametrize(
     "mistake",
     [
-        {"type": "mamba"},
         {"num_layers": 0},
         {"d_model": 100, "num_heads": 3},
         {"max_tokens": 8},

@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from tinysql.data.files import split_files
 from tinysql.errors import InputError
+from tinysql.models.tokenizer import train_tokenizer
 from tinysql.train.fit import Splits
 from tinysql.train.rows import corpus, tokenize_split
 
@@ -39,7 +40,9 @@ def test_tokenized_rows_of_several_files_follow_each_other(
     table = pq.read_table(dataset / "train-00000.parquet")
     pq.write_table(table[:20], tmp_path / "train-00000.parquet")
     pq.write_table(table[20:], tmp_path / "train-00001.parquet")
-    rows = tokenize_split(tmp_path, "train", tokenizer, max_tokens=512)
+    rows = tokenize_split(
+        tmp_path, "train", tokenizer, max_tokens=512, cache=tmp_path / "tokens"
+    )
     for found, expected in zip(rows, splits.train, strict=True):
         np.testing.assert_array_equal(found, expected)
 
@@ -51,12 +54,35 @@ def test_corpus_is_the_training_rows_as_a_model_reads_them(dataset: Path) -> Non
 
 
 def test_row_as_long_as_allowed_passes_and_a_longer_one_is_refused(
-    dataset: Path, splits: Splits, tokenizer: PreTrainedTokenizerFast
+    dataset: Path, splits: Splits, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     longest = int(splits.train.lengths.max())
-    tokenize_split(dataset, "train", tokenizer, max_tokens=longest)
+    tokenize_split(dataset, "train", tokenizer, max_tokens=longest, cache=tmp_path)
     with pytest.raises(InputError, match=f"{longest} tokens.*at most {longest - 1}"):
-        tokenize_split(dataset, "train", tokenizer, max_tokens=longest - 1)
+        tokenize_split(dataset, "train", tokenizer, max_tokens=longest - 1, cache=tmp_path)
+
+
+def test_tokens_are_made_once_for_each_dataset_and_tokenizer(
+    dataset: Path, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    def tokenize(with_tokenizer: PreTrainedTokenizerFast) -> None:
+        tokenize_split(dataset, "train", with_tokenizer, max_tokens=512, cache=tmp_path)
+
+    tokenize(tokenizer)
+    first = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/ids*")}
+    tokenize(tokenizer)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/ids*")} == first
+    tokenize(train_tokenizer(corpus(dataset), vocab_size=400))
+    assert len(list(tmp_path.glob("*/ids*"))) == 2
+
+
+def test_a_split_without_rows_is_refused(
+    dataset: Path, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    name = "train-00000.parquet"
+    pq.write_table(pq.read_table(dataset / name)[:0], tmp_path / name)
+    with pytest.raises(InputError, match="no train rows"):
+        tokenize_split(tmp_path, "train", tokenizer, max_tokens=512, cache=tmp_path / "tokens")
 
 
 def test_missing_split_is_refused(dataset: Path) -> None:

@@ -9,12 +9,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-from tinysql.errors import InputError
 from tinysql.models.architecture import build_model
 from tinysql.models.files import Loaded, load_model
+from tinysql.models.hub import fetch_model
 from tinysql.models.tokenizer import train_tokenizer
 from tinysql.train.config import MODEL_FILES, BaseConfig, local_files
 from tinysql.train.finetune import train_and_save
@@ -41,21 +38,12 @@ def import_model(out_dir: Path, *, config: BaseConfig) -> dict[str, Any]:
 
     Raises InputError when there is no such model or it has no safetensors weights.
     """
-    folder = Path(config.source).expanduser() if config.is_local else _fetch(config)
+    if config.is_from_hub:
+        assert config.revision is not None
+        folder = fetch_model(config.source, config.revision, MODEL_FILES)
+    else:
+        folder = Path(config.source).expanduser()
     for file in local_files(folder):
         shutil.copy(file, out_dir / file.name)
     model = load_model(out_dir).model
     return {"parameters": model.num_parameters()}
-
-
-def _fetch(config: BaseConfig) -> Path:
-    try:
-        folder = snapshot_download(
-            config.source, revision=config.revision, allow_patterns=list(MODEL_FILES)
-        )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(
-            f"unknown model {config.source!r} at revision {config.revision}: {reason}"
-        ) from error
-    return Path(folder)

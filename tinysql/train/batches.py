@@ -1,4 +1,4 @@
-"""The order of training rows, and padded batches of them.
+"""The order of training rows, and batches of them, padded or packed.
 
 Rows of like length share a batch, so little is padded: an epoch is shuffled, cut into pools of
 many batches, each pool sorted by length and cut into batches, and the batches shuffled again. The
@@ -19,11 +19,12 @@ POOL_BATCHES = 50
 
 
 class Batch(NamedTuple):
-    """Right-padded rows; positions whose weight is 0 bear no loss."""
+    """Sequences of one row or of several, padded on the right; weight 0 bears no loss."""
 
-    input_ids: torch.Tensor  # (rows, width) int64
-    targets: torch.Tensor  # (rows, width) int64, the token to predict next
-    weights: torch.Tensor  # (rows, width) float32, 1 on SQL, `prompt_weight` on the prompt
+    input_ids: torch.Tensor  # (sequences, width) int64
+    targets: torch.Tensor  # (sequences, width) int64, the token to predict next
+    weights: torch.Tensor  # (sequences, width) float32, 1 on SQL, `prompt_weight` on the prompt
+    positions: torch.Tensor | None  # (sequences, width) int64, from 0 in each row; None: one row
 
 
 def batch_order(
@@ -61,22 +62,54 @@ def _epoch_batches(
 
 
 def make_batch(
-    rows: TokenizedRows, numbers: NDArray[np.int64], *, prompt_weight: float, device: str
+    rows: TokenizedRows,
+    numbers: NDArray[np.int64],
+    *,
+    prompt_weight: float,
+    device: str,
+    pack_tokens: int | None = None,
 ) -> Batch:
-    """The rows with these numbers, padded to the longest of them."""
-    width = int(rows.lengths[numbers].max())
-    input_ids = np.zeros((len(numbers), width), dtype=np.int64)
-    targets = np.zeros((len(numbers), width), dtype=np.int64)
-    weights = np.zeros((len(numbers), width), dtype=np.float32)
-    for i, number in enumerate(numbers):
+    """The rows with these numbers, each padded to the longest of them, or packed.
+
+    Args:
+        pack_tokens: width of the sequences that hold several rows each; None for a row each.
+    """
+    lengths = rows.lengths[numbers]
+    sequences, offsets = np.arange(len(numbers)), np.zeros(len(numbers), np.int64)
+    if pack_tokens is not None:
+        sequences, offsets = _packed(lengths, max(pack_tokens, int(lengths.max())))
+    shape = int(sequences.max()) + 1, int((offsets + lengths).max())
+    input_ids, targets, positions = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+    weights = np.zeros(shape, dtype=np.float32)
+    for number, sequence, start, length in zip(numbers, sequences, offsets, lengths, strict=True):
         tokens = rows.ids[rows.starts[number] : rows.starts[number + 1]]
         # The last position of the prompt predicts the first token of the SQL.
-        first_of_sql = rows.prompt_lengths[number] - 1
-        input_ids[i, : len(tokens)] = tokens
-        targets[i, : len(tokens) - 1] = tokens[1:]
-        weights[i, :first_of_sql] = prompt_weight
-        weights[i, first_of_sql : len(tokens) - 1] = 1.0
-    return Batch(*(torch.from_numpy(array).to(device) for array in (input_ids, targets, weights)))
+        first_of_sql, stop = start + rows.prompt_lengths[number] - 1, start + length
+        input_ids[sequence, start:stop] = tokens
+        targets[sequence, start : stop - 1] = tokens[1:]
+        weights[sequence, start:first_of_sql] = prompt_weight
+        weights[sequence, first_of_sql : stop - 1] = 1.0
+        positions[sequence, start:stop] = np.arange(length)
+    arrays = (input_ids, targets, weights, positions)
+    *tensors, in_row = (torch.from_numpy(array).to(device) for array in arrays)
+    return Batch(*tensors, in_row if pack_tokens is not None else None)
+
+
+def _packed(
+    lengths: NDArray[np.int64], width: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each row its sequence and its start there: longest first, each where it first fits."""
+    used: list[int] = []
+    places = np.zeros((2, len(lengths)), np.int64)
+    for row in np.argsort(-lengths, kind="stable"):
+        length = int(lengths[row])
+        fits = (number for number, taken in enumerate(used) if taken + length <= width)
+        sequence = next(fits, len(used))
+        if sequence == len(used):
+            used.append(0)
+        places[:, row] = sequence, used[sequence]
+        used[sequence] += length
+    return places[0], places[1]
 
 
 def total_weight(

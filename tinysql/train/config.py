@@ -1,22 +1,56 @@
-"""What is trained and how: the base model, batches, optimizer, schedule, precision."""
+"""What is trained and how: the base model, batches, optimizer, schedule, adapters, precision."""
 
 import hashlib
+import math
 import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tinysql.config import Config
 from tinysql.errors import InputError
 from tinysql.models.config import ArchitectureConfig
+from tinysql.models.registry import hub_id, is_hub_id
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 """What is taken of a model from elsewhere: no pickles and no code."""
+_LOWEST_RATE = 0.02
+"""Of the peak learning rate, at the end of a schedule."""
+
+
+class AdapterConfig(Config):
+    """Low-rank adapters: W + scale * B @ A beside a frozen W (Hu et al. 2021, section 4.1)."""
+
+    rank: int = Field(default=16, ge=1)
+    """Rows of A and columns of B."""
+    alpha: float = Field(default=32, gt=0)
+    """The scale is alpha / rank, with rslora alpha / sqrt(rank)."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Of what goes into A."""
+    target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    """Names of the layers that get an adapter; "all-linear" is every one but the output's."""
+
+
+class RuntimeConfig(Config):
+    """How a step of the optimizer is carried out: changes no result beyond rounding."""
+
+    micro_rows: int | None = Field(default=None, ge=1)
+    """Rows of one pass on one worker, whose gradients add up; None: the worker's whole share."""
+    layout: Literal["padded", "packed"] = "padded"
+    """A sequence per row, padded to the longest; or rows end to end, each with its own positions
+    and attention."""
+    pack_tokens: int = Field(default=512, ge=16)
+    """Tokens of a packed sequence; a longer row has one of its own."""
+    gradient_checkpointing: bool = False
+    """Whether activations are computed again in the backward pass instead of kept."""
+    offload: Literal["none", "optimizer", "all"] = "none"
+    """What lives in the memory of the host beside a GPU: with zero_stage 1 and up the optimizer,
+    with 3 also the weights."""
 
 
 class TrainingConfig(Config):
-    """How a model is trained; everything here changes the weights."""
+    """How a model is trained; all but `runtime` changes the weights."""
 
     prompt_weight: float = Field(ge=0, le=1)
     """Weight of a prompt token in the loss, where a SQL token has 1; 0 is loss on SQL only."""
@@ -24,6 +58,11 @@ class TrainingConfig(Config):
     """Optimizer steps."""
     batch_rows: int = Field(default=64, ge=1)
     """Rows of one step, over all workers."""
+    method: Literal["full", "lora", "rslora", "dora", "qlora"] = "full"
+    """All weights, or adapters beside frozen ones: LoRA, with the scale of rsLoRA (Kalajdzievski
+    2023), or with DoRA's separate length of columns (Liu et al. 2024)."""
+    adapter: AdapterConfig = AdapterConfig()
+    """The adapters, where the method has some."""
     optimizer: Literal["muon", "adamw"] = "adamw"
     """Muon for the matrices inside the blocks and Adam for the rest, or AdamW for everything."""
     lr: float = Field(gt=0)
@@ -34,8 +73,11 @@ class TrainingConfig(Config):
     """Decoupled weight decay."""
     warmup_steps: int = Field(default=100, ge=0)
     """Steps of linear rise to the peak learning rate."""
+    schedule: Literal["wsd", "cosine", "linear", "constant"] = "wsd"
+    """After the rise: hold and then fall (warm-up, stable, decay), or fall all the way along half a
+    cosine or a line; each to 2% of the peak."""
     decay_fraction: float = Field(default=0.4, ge=0, le=1)
-    """Last share of the steps, over which the rate falls linearly to 2% of its peak."""
+    """Of wsd: last share of the steps, over which the rate falls."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are scaled down to this norm."""
     zero_stage: Literal[0, 1, 2, 3] = 0
@@ -45,26 +87,57 @@ class TrainingConfig(Config):
     stay in fp32."""
     seed: int = Field(default=0, ge=0)
     """Seed of the order of rows and, from scratch, of the initial weights."""
+    runtime: RuntimeConfig = RuntimeConfig()
+    """How it is carried out, which is no part of the model's identity."""
+
+    @property
+    def has_adapters(self) -> bool:
+        """Whether the weights of the base model are frozen."""
+        return self.method != "full"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.optimizer == "muon" and self.zero_stage == 3:
             raise ValueError("optimizer muon works with zero_stage 0, 1 or 2, got 3")
+        if self.optimizer == "muon" and self.has_adapters:
+            raise ValueError(f"optimizer muon is for method full, got {self.method}: take adamw")
+        needed = {"none": 0, "optimizer": 1, "all": 3}[self.runtime.offload]
+        if self.zero_stage < needed:
+            raise ValueError(
+                f"runtime.offload {self.runtime.offload} needs zero_stage {needed} or more, "
+                f"got {self.zero_stage}"
+            )
         return self
 
     def rate_at(self, step: int) -> float:
-        """Share of the peak learning rate in force at a step: rise, hold, fall."""
+        """Share of the peak learning rate in force at a step."""
         rise = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        decay_steps = self.decay_fraction * self.steps
-        fall = (self.steps - step) / decay_steps if decay_steps else 1.0
-        return rise * max(0.02, min(1.0, fall))
+        return rise * max(_LOWEST_RATE, self._fallen(step))
+
+    def _fallen(self, step: int) -> float:
+        """Share of the peak from 1 down to 0, without the rise."""
+        left = (self.steps - step) / max(1, self.steps - self.warmup_steps)
+        if self.schedule == "wsd":
+            decay_steps = self.decay_fraction * self.steps
+            left = (self.steps - step) / decay_steps if decay_steps else 1.0
+        left = min(1.0, max(0.0, left))
+        if self.schedule == "cosine":
+            return (1 - math.cos(math.pi * left)) / 2
+        return 1.0 if self.schedule == "constant" else left
+
+
+def identify_training(config: TrainingConfig) -> dict[str, Any]:
+    """What decides the weights: not how a step is carried out, nor adapters that are not there."""
+    left_out = {"runtime"} if config.has_adapters else {"runtime", "adapter"}
+    return config.model_dump(mode="json", exclude=left_out)
 
 
 class BaseConfig(Config):
     """Which model fine-tuning starts from."""
 
     source: str = "scratch"
-    """"scratch", a Hub model id such as "Qwen/Qwen2.5-0.5B-Instruct", or a local directory."""
+    """"scratch", a short name such as "bm2" (see tinysql/models/registry.py) or a Hub id such as
+    "Qwen/Qwen2.5-0.5B-Instruct", a local directory, or s3://bucket/prefix."""
     revision: str | None = None
     """Commit of the Hub model; None for any other source."""
     architecture: ArchitectureConfig = ArchitectureConfig()
@@ -79,27 +152,48 @@ class BaseConfig(Config):
     """How the model is pre-trained, from scratch only."""
 
     @property
-    def is_local(self) -> bool:
-        """Whether the source is a directory rather than a Hub id."""
-        return self.source.startswith(("/", ".", "~"))
+    def is_from_hub(self) -> bool:
+        """Whether the source is a Hub id rather than files or nothing."""
+        return is_hub_id(self.source)
+
+    @property
+    def is_in_bucket(self) -> bool:
+        """Whether the source is a prefix of an S3 bucket."""
+        return self.source.startswith("s3://")
+
+    @field_validator("source")
+    @classmethod
+    def _resolve(cls, source: str) -> str:
+        """One model has one name, and so one identity."""
+        return hub_id(source)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        from_hub = self.source != "scratch" and not self.is_local
-        if from_hub and not re.fullmatch(r"[0-9a-f]{40}", self.revision or ""):
+        is_path = self.source.startswith(("/", ".", "~"))
+        if not (self.source == "scratch" or self.is_from_hub or self.is_in_bucket or is_path):
             raise ValueError(
-                f"revision: got {self.revision!r}, expected the 40-digit commit of {self.source}"
+                f"source: got {self.source!r}, expected a name that `tinysql models ls` shows, a "
+                "Hub id such as Qwen/Qwen2.5-0.5B-Instruct, a directory such as ./model, "
+                's3://bucket/prefix, or "scratch"'
             )
-        if not from_hub and self.revision is not None:
+        if self.is_from_hub and not re.fullmatch(r"[0-9a-f]{40}", self.revision or ""):
+            raise ValueError(
+                f"revision: got {self.revision!r}, expected the 40-digit commit of {self.source}, "
+                f"which `tinysql models pull {self.source}` prints"
+            )
+        if not self.is_from_hub and self.revision is not None:
             raise ValueError(f"revision: only a Hub model has one, source is {self.source!r}")
+        if self.training.has_adapters:
+            raise ValueError("training.method: a model from scratch has no weights to freeze")
         return self
 
 
 def identify_base(config: BaseConfig) -> dict[str, Any]:
     """The science of the choice: a local directory counts by its content, wherever it lies."""
     if config.source == "scratch":
-        return config.model_dump(mode="json")
-    if not config.is_local:
+        training = identify_training(config.training)
+        return {**config.model_dump(mode="json"), "training": training}
+    if config.is_from_hub:
         return {"source": config.source, "revision": config.revision}
     digest = hashlib.sha256()
     for file in local_files(Path(config.source).expanduser()):

@@ -1,4 +1,4 @@
-"""A DeepSpeed engine from a training configuration.
+"""A DeepSpeed engine from a training configuration, and its state as files.
 
 Weights and optimizer state are float32; the forward and backward passes run under autocast when the
 precision is bf16. The Muon optimizer (K. Jordan et al., https://kellerjordan.github.io/posts/muon)
@@ -6,6 +6,10 @@ updates the matrices inside the blocks; embeddings, norms and the head go to Ada
 own, which keeps matrices whole under ZeRO.
 """
 
+import io
+from argparse import Namespace
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +22,8 @@ from tinysql.train.config import TrainingConfig
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
+
+_TAG = "engine"
 
 
 def computed_in(precision: str, device_type: str) -> str:
@@ -41,40 +47,63 @@ class LossModel(torch.nn.Module):
         self.causal = causal
         self.precision = precision
 
+    @property
+    def max_tokens(self) -> int:
+        """Longest sequence that the model can read, of one row or of several."""
+        return int(self.causal.config.max_position_embeddings)
+
     def forward(
-        self, input_ids: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
+        self,
+        input_ids: torch.Tensor,
+        targets: torch.Tensor,
+        weights: torch.Tensor,
+        positions: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Weighted cross-entropy in nats, summed over all positions, a float32 scalar."""
         wanted = weights > 0
-        losses = F.cross_entropy(
-            self.logits_at(input_ids, wanted), targets[wanted], reduction="none"
-        )
+        logits = self.logits_at(input_ids, wanted, positions)
+        losses = F.cross_entropy(logits, targets[wanted], reduction="none")
         return (losses * weights[wanted]).sum()
 
-    def logits_at(self, input_ids: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    def logits_at(
+        self, input_ids: torch.Tensor, wanted: torch.Tensor, positions: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Float32 logits (positions, vocabulary) at the wanted positions of (rows, width).
 
         Selecting hidden states before the head saves the logits of prompts. Right padding needs no
-        attention mask: attention is causal, and nothing is wanted at padded positions.
+        attention mask: attention is causal, and nothing is wanted at padded positions. Neither do
+        packed rows: without a mask, positions that start anew keep rows apart.
         """
         device = input_ids.device.type
         half = computed_in(self.precision, device) == "bf16"
         with torch.autocast(device, torch.bfloat16, enabled=half):
             body = self.causal.base_model
-            hidden = body(input_ids=input_ids, use_cache=False).last_hidden_state
+            found = body(input_ids=input_ids, position_ids=positions, use_cache=False)
+            hidden = found.last_hidden_state
             return self.causal.get_output_embeddings()(hidden[wanted]).float()
 
 
 def make_engine(
-    model: LossModel, config: TrainingConfig, *, world_size: int
+    model: LossModel, config: TrainingConfig, *, world_size: int, universal: bool = False
 ) -> "DeepSpeedEngine":
     """The engine that trains `model` on this rank's share of every batch.
 
-    Raises InputError when the batch does not divide over the workers.
+    Args:
+        universal: whether the state to load was saved by another number of workers.
+
+    Raises InputError when the batch does not divide over the workers, or a worker's share into
+    passes.
     """
-    if config.batch_rows % world_size:
+    share, rest = divmod(config.batch_rows, world_size)
+    if rest:
         raise InputError(
             f"batch_rows {config.batch_rows} does not divide over {world_size} workers: "
+            "change one of them"
+        )
+    micro_rows = config.runtime.micro_rows or share
+    if share % micro_rows:
+        raise InputError(
+            f"runtime.micro_rows {micro_rows} does not divide the {share} rows of a worker: "
             "change one of them"
         )
     import deepspeed  # noqa: PLC0415 - seconds, and of use to the ranks alone
@@ -84,43 +113,83 @@ def make_engine(
     deepspeed.ops.__compatible_ops__ = {}
     # Its Muon is decorated with torch.compile, which needs a compiler too, and half a minute.
     torch._dynamo.config.disable = True
+    settings = {
+        "train_batch_size": config.batch_rows,
+        "train_micro_batch_size_per_gpu": micro_rows,
+        "gradient_clipping": config.max_grad_norm,
+        "zero_optimization": _zero(config),
+        "zero_force_ds_cpu_optimizer": False,  # it would be the C++ Adam
+        "optimizer": _optimizer(config),
+        "checkpoint": {"load_universal": universal},
+        "steps_per_print": 10**9,
+    }
     engine, _, _, _ = deepspeed.initialize(
         model=model,
         model_parameters=[p for p in model.parameters() if p.requires_grad],
-        config=_deepspeed_config(config, world_size),
+        config=settings,
         lr_scheduler=lambda optimizer: LambdaLR(optimizer, config.rate_at),
         dist_init_required=False,
     )
     return engine
 
 
-def _deepspeed_config(config: TrainingConfig, world_size: int) -> dict[str, Any]:
-    return {
-        "train_batch_size": config.batch_rows,
-        "train_micro_batch_size_per_gpu": config.batch_rows // world_size,
-        "gradient_clipping": config.max_grad_norm,
-        "zero_optimization": {"stage": config.zero_stage},
-        "optimizer": _optimizer(config),
-        "steps_per_print": 10**9,
-    }
+def save_state(engine: "DeepSpeedEngine", folder: Path) -> None:
+    """Write weights that are trained, optimizer and schedule; every rank its share."""
+    engine.save_checkpoint(str(folder), tag=_TAG, exclude_frozen_parameters=True)
+
+
+def load_state(engine: "DeepSpeedEngine", folder: Path, *, universal: bool = False) -> None:
+    """Read what `save_state` wrote.
+
+    Args:
+        universal: whether another number of workers did; the engine was made to be told so.
+
+    Raises InputError: with adapters, whose frozen weights are not there, it has to be the same.
+    """
+    tag = _TAG
+    if universal:
+        if not all(parameter.requires_grad for parameter in engine.module.parameters()):
+            raise InputError(
+                "adapters resume on as many workers as before: set resources.workers to that"
+            )
+        tag = _universal(folder)
+    # Not strict: frozen weights are those of the base model.
+    loaded, _ = engine.load_checkpoint(str(folder), tag=tag, load_module_strict=False)
+    if loaded is None:
+        raise RuntimeError(f"{folder} holds no state of a DeepSpeed engine")
+
+
+def _universal(folder: Path) -> str:
+    """Another tag of the checkpoint, in DeepSpeed's form for any number of workers."""
+    from deepspeed.checkpoint.ds_to_universal import main as convert  # noqa: PLC0415
+
+    tag = "universal"
+    asked = Namespace(
+        input_folder=str(folder / _TAG), output_folder=str(folder / tag),
+        num_extract_workers=1, num_merge_workers=1, keep_temp_folder=False, strict=True,
+        inject_missing_state=True,
+    )  # fmt: skip
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        convert(asked)
+    return tag
+
+
+def _zero(config: TrainingConfig) -> dict[str, Any]:
+    on_host = {"device": "cpu", "pin_memory": True}
+    settings: dict[str, Any] = {"stage": config.zero_stage}
+    if config.runtime.offload != "none":
+        settings["offload_optimizer"] = on_host
+    if config.runtime.offload == "all":
+        settings["offload_param"] = on_host
+    return settings
 
 
 def _optimizer(config: TrainingConfig) -> dict[str, Any]:
     # torch_adam: the C++ Adam has to be compiled on the user's machine, and resumes inexactly.
+    params: dict[str, Any] = {
+        "betas": [0.9, 0.95], "weight_decay": config.weight_decay, "torch_adam": True
+    }  # fmt: skip
     if config.optimizer == "muon":
-        params = {
-            "muon_lr": config.muon_lr,
-            "adam_lr": config.lr,
-            "momentum": 0.95,
-            "betas": [0.9, 0.95],
-            "weight_decay": config.weight_decay,
-            "torch_adam": True,
-        }
-        return {"type": "Muon", "params": params}
-    params = {
-        "lr": config.lr,
-        "betas": [0.9, 0.95],
-        "weight_decay": config.weight_decay,
-        "torch_adam": True,
-    }
-    return {"type": "AdamW", "params": params}
+        rates = {"muon_lr": config.muon_lr, "adam_lr": config.lr, "momentum": 0.95}
+        return {"type": "Muon", "params": {**params, **rates}}
+    return {"type": "AdamW", "params": {**params, "lr": config.lr}}

@@ -8,10 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tinysql.models.files import Loaded, load_model, save_model
+from tinysql.train.adapters import add_adapters, merged, save_adapter
 from tinysql.train.config import TrainingConfig
 from tinysql.train.engine import computed_in
 from tinysql.train.fit import Record, Splits, Worker, fit
 from tinysql.train.rows import tokenize_split
+
+ADAPTER_FOLDER = "adapter"
 
 
 def finetune(
@@ -26,26 +29,38 @@ def train_and_save(
 ) -> dict[str, Any]:
     """Train on a dataset; rank 0 writes the model, log.parquet and summary.json.
 
+    Adapters are written by themselves, into a folder of that name, and merged into the model.
+
     Returns the summary, how fast it went and on how many workers, on every rank.
     """
     model, tokenizer = loaded
     max_tokens = model.config.max_position_embeddings
     rows = Splits(
         *(
-            tokenize_split(dataset, split, tokenizer, max_tokens=max_tokens)
+            tokenize_split(
+                dataset, split, tokenizer, max_tokens=max_tokens, cache=worker.cache / "tokens"
+            )
             for split in ("train", "validation")
         )
     )
+    num_parameters = model.num_parameters()
+    adapted = add_adapters(model, config, device=worker.device) if config.has_adapters else None
+    num_trained = model.num_parameters(only_trainable=True)
     log = fit(model, rows, config, worker)
-    summary = _summarize(log, model.num_parameters())
+    summary = _summarize(log, num_parameters, num_trained)
     if worker.rank == 0:
+        if adapted is not None:
+            save_adapter(adapted, out_dir / ADAPTER_FOLDER)
+            model = merged(adapted)
         save_model(model, tokenizer, out_dir)
         pq.write_table(pa.Table.from_pylist(log, schema=_LOG_SCHEMA), out_dir / "log.parquet")
         (out_dir / "summary.json").write_text(json.dumps(summary, indent=1))
     seconds = log[-1]["seconds"]
     speed = {"seconds": seconds, "tokens_per_second": summary["tokens"] / seconds}
     computed = computed_in(config.precision, worker.device)
-    return {**summary, **speed, "workers": worker.world_size, "computed_in": computed}
+    padding = next((each["padding"] for each in reversed(log) if "padding" in each), 0.0)
+    about = {"workers": worker.world_size, "computed_in": computed, "padding": padding}
+    return {**summary, **speed, **about}
 
 
 _LOG_SCHEMA = pa.schema(
@@ -54,17 +69,19 @@ _LOG_SCHEMA = pa.schema(
         "split": pa.string(),
         "loss": pa.float64(),
         "exact_match": pa.float64(),
+        "grad_norm": pa.float64(),
         "lr": pa.float64(),
         "tokens": pa.int64(),
     }
 )
-"""Without the clock: the same training gives the same file."""
+"""Without the clock and what a resumed run counts anew: the same training gives the same file."""
 
 
-def _summarize(log: list[Record], num_parameters: int) -> dict[str, Any]:
+def _summarize(log: list[Record], num_parameters: int, num_trained: int) -> dict[str, Any]:
     last = log[-1]
     return {
         "parameters": num_parameters,
+        "trained_parameters": num_trained,
         "steps": last["step"],
         "tokens": last["tokens"],
         "validation_loss": last["loss"],

@@ -2,14 +2,17 @@
 
 A milestone is a tenth of the steps. At each one the model is tried on the validation rows and a
 checkpoint is kept: weights and optimizer by DeepSpeed, and the training log beside them, so that a
-resumed run writes the same log as an undisturbed one.
+resumed run writes the same log as an undisturbed one. A notice that a machine is about to be taken
+away is answered with a checkpoint, too.
 """
 
 import json
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,9 +22,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
+from tinysql.errors import InputError
 from tinysql.train.batches import Batch, batch_order, make_batch, total_weight
+from tinysql.train.canary import prove_layouts
 from tinysql.train.config import TrainingConfig
-from tinysql.train.engine import LossModel, make_engine
+from tinysql.train.engine import LossModel, load_state, make_engine, save_state
 from tinysql.train.rows import TokenizedRows
 
 if TYPE_CHECKING:
@@ -31,6 +36,8 @@ NUM_MILESTONES = 10
 LOG_EVERY = 20
 """Steps averaged into one record of the training log."""
 _VALIDATION_BATCH = 100
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+"""What PyTorch says of a GPU and of a CPU."""
 
 Record = dict[str, Any]
 
@@ -44,6 +51,11 @@ class Worker(NamedTuple):
     device: str
     log: Callable[[Record], None]
     save: Callable[[Path, Record], None]
+    """Takes over a folder of files to keep."""
+    is_ending: Callable[[], bool]
+    """Whether a machine of the gang is about to be taken away; asked by all ranks together."""
+    cache: Path
+    """Where later starts on this machine find what this one leaves."""
     restore: Path | None
 
 
@@ -57,25 +69,34 @@ class Splits(NamedTuple):
 def fit(
     model: PreTrainedModel, rows: Splits, config: TrainingConfig, worker: Worker
 ) -> list[Record]:
-    """Train `model` in place and return the training log.
+    """Train in place what of `model` requires a gradient, and return the training log.
 
     Its records hold step, split ("train" or "validation"), loss (weighted mean, nats per token),
     lr (share of the peak), tokens (seen so far, padding not counted) and seconds (spent training
-    so far). Validation records add exact_match: the share of rows whose SQL is right at every token
-    when the model reads the gold SQL, which is the share it would decode greedily.
+    so far). Training records add grad_norm (of the last step, before it was scaled down) and
+    padding (share of the positions of this start of the run). Validation records add exact_match:
+    the share of rows whose SQL is right at every token when the model reads the gold SQL, which is
+    the share it would decode greedily.
+
+    Raises InputError: the layout does not suit the model; no memory is left; or the loss is no
+    number any more. Checkpoints stay.
     """
     torch.manual_seed(config.seed)
     if worker.device == "cpu":
         # PyTorch's fused attention is slower than its parts in bf16 on CPUs: half a step's time.
         model.set_attn_implementation("eager")
-    engine = make_engine(
-        LossModel(model, config.precision).to(worker.device), config, world_size=worker.world_size
-    )
-    run = _Run(engine, config, worker)
+    if config.runtime.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    loss_model = LossModel(model, config.precision).to(worker.device)
+    if worker.rank == 0:
+        layout = config.runtime.layout
+        prove_layouts(loss_model, rows.train, layout=layout, device=worker.device)
+    run = _Run(loss_model, config, worker)
     order = batch_order(
         rows.train.lengths, config.batch_rows, seed=config.seed, start_step=run.step
     )
     milestone = max(1, config.steps // NUM_MILESTONES)
+    told = False
     while run.step < config.steps:
         run.train_step(rows.train, next(order))
         last = run.step == config.steps
@@ -86,24 +107,40 @@ def fit(
         if at_milestone:
             run.validate(rows.validation)
             run.checkpoint()
-    engine.destroy()
+        elif run.step % LOG_EVERY == 0 and not told and worker.is_ending():
+            told = True
+            run.checkpoint()
+    run.finish()
     return run.log
 
 
 class _Run:
     """Where a training run stands; all of it is in its checkpoints."""
 
-    def __init__(self, engine: "DeepSpeedEngine", config: TrainingConfig, worker: Worker) -> None:
-        self.engine, self.config, self.worker = engine, config, worker
+    def __init__(self, model: LossModel, config: TrainingConfig, worker: Worker) -> None:
+        self.config, self.worker = config, worker
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.log: list[Record] = []
-        if worker.restore is not None:
-            engine.load_checkpoint(str(worker.restore), tag="engine")
-            state = json.loads((worker.restore / "run.json").read_text())
-            self.step, self.tokens = state["step"], state["tokens"]
-            self.seconds, self.log = state["seconds"], state["log"]
+        self.engine = self._started_engine(model)
         self._started = time.monotonic() - self.seconds
         self._losses: list[torch.Tensor] = []
+        self._grad_norm = torch.tensor(math.nan)
+        # Tokens of rows and positions with their padding, of this rank since this start.
+        self._taken, self._positions = 0, 0
+
+    def _started_engine(self, model: LossModel) -> "DeepSpeedEngine":
+        """The engine, and this run, as the checkpoint to go on from says, if there is one."""
+        restore, world_size = self.worker.restore, self.worker.world_size
+        if restore is None:
+            return make_engine(model, self.config, world_size=world_size)
+        state = json.loads((restore / "run.json").read_text())
+        # Without sharding, every rank has the whole state.
+        universal = self.config.zero_stage > 0 and state["world_size"] != world_size
+        engine = make_engine(model, self.config, world_size=world_size, universal=universal)
+        load_state(engine, restore, universal=universal)
+        self.step, self.tokens = state["step"], state["tokens"]
+        self.seconds, self.log = state["seconds"], state["log"]
+        return engine
 
     def train_step(self, rows: TokenizedRows, numbers: NDArray[np.int64]) -> None:
         """One optimizer step on this rank's share of the rows with these numbers."""
@@ -112,20 +149,52 @@ class _Run:
         # Dropout, where a model has it, draws the same after a restart.
         torch.manual_seed((self.config.seed * 2**24 + self.step) * world_size + self.worker.rank)
         # The ranks' gradients are averaged, and rows differ in length: scale by the whole batch.
-        scale = world_size / total_weight(rows, numbers, prompt_weight=self.config.prompt_weight)
-        loss = self.engine(*self._batch(rows, numbers[self.worker.rank :: world_size])) * scale
-        self.engine.backward(loss)
-        self.engine.step()
-        self._losses.append(loss.detach())
+        total = total_weight(rows, numbers, prompt_weight=self.config.prompt_weight)
+        mine = numbers[self.worker.rank :: world_size]
+        num_passes = self.engine.gradient_accumulation_steps()
+        summed: list[torch.Tensor] = []
+        with self._explained():
+            for part in np.split(mine, num_passes):
+                batch = self._batch(rows, part)
+                self._positions += batch.input_ids.numel()
+                loss = self.engine(*batch) * (world_size / total)
+                summed.append(loss.detach())
+                # DeepSpeed takes the mean over passes, too.
+                self.engine.backward(loss * num_passes)
+                self._measure_gradient()
+                self.engine.step()
+        self._losses.append(torch.stack(summed).sum())
+        self._taken += int(rows.lengths[mine].sum())
         self.step += 1
         self.tokens += int(rows.lengths[numbers].sum())
 
+    def _measure_gradient(self) -> None:
+        """Note the norm of a whole step where DeepSpeed will not: without ZeRO."""
+        if self.config.zero_stage == 0 and self.engine.is_gradient_accumulation_boundary():
+            gradients = [p.grad for p in self.engine.module.parameters() if p.grad is not None]
+            self._grad_norm = torch.nn.utils.get_total_norm(gradients)
+
     def log_training(self) -> None:
-        """Add the mean loss since the last such record to the log."""
-        loss = torch.stack(self._losses).mean()
-        dist.all_reduce(loss)
+        """Add the mean loss since the last such record to the log.
+
+        Raises InputError: it is no number.
+        """
+        mean = torch.stack(self._losses).mean().item()
+        sums = torch.tensor(
+            [mean, self._taken, self._positions], dtype=torch.float64, device=self.worker.device
+        )
+        dist.all_reduce(sums)
         self._losses.clear()
-        self._record("train", loss=float(loss) / self.worker.world_size)
+        total, taken, positions = sums.tolist()
+        loss = total / self.worker.world_size
+        if not math.isfinite(loss):
+            raise InputError(
+                f"the loss is {loss} at step {self.step}: lower lr (got {self.config.lr}) or raise "
+                f"warmup_steps (got {self.config.warmup_steps}); the last checkpoint is kept"
+            )
+        norm = self.engine.get_global_grad_norm()
+        norm = float(self._grad_norm if norm is None else norm)
+        self._record("train", loss=loss, grad_norm=norm, padding=1 - taken / positions)
 
     @torch.no_grad()
     def validate(self, rows: TokenizedRows) -> None:
@@ -148,14 +217,20 @@ class _Run:
 
     def checkpoint(self) -> None:
         """Keep everything needed to go on from here."""
-        with TemporaryDirectory() as folder:
-            self.engine.save_checkpoint(folder, tag="engine")
-            state = {
-                "step": self.step, "tokens": self.tokens, "seconds": self.seconds, "log": self.log
-            }
-            if self.worker.rank == 0:
-                (Path(folder) / "run.json").write_text(json.dumps(state))
-            self.worker.save(Path(folder), self.log[-1])
+        folder = Path(mkdtemp(prefix="checkpoint-"))
+        save_state(self.engine, folder)
+        state = {
+            "step": self.step, "tokens": self.tokens, "seconds": self.seconds, "log": self.log,
+            "world_size": self.worker.world_size,
+        }  # fmt: skip
+        if self.worker.rank == 0:
+            (folder / "run.json").write_text(json.dumps(state))
+        losses = [each["loss"] for each in self.log if each["split"] == "validation"]
+        self.worker.save(folder, {"step": self.step, "validation_loss": (losses or [math.inf])[-1]})
+
+    def finish(self) -> None:
+        """Leave whole weights in the model on every rank."""
+        self.engine.destroy()
 
     def _record(self, split: str, **values: float) -> None:
         self.seconds = time.monotonic() - self._started
@@ -169,7 +244,9 @@ class _Run:
 
     def _tried(self, rows: TokenizedRows, numbers: NDArray[np.int64]) -> torch.Tensor:
         """Summed loss and number of rows whose SQL is right throughout, float64 of shape (2,)."""
-        batch = self._batch(rows, numbers)
+        batch = make_batch(
+            rows, numbers, prompt_weight=self.config.prompt_weight, device=self.worker.device
+        )
         wanted = batch.weights > 0
         logits = self.engine.module.logits_at(batch.input_ids, wanted)
         targets, weights = batch.targets[wanted], batch.weights[wanted]
@@ -181,6 +258,27 @@ class _Run:
         return torch.stack([losses.double().sum(), (~wrong.any(dim=1)).sum().double()])
 
     def _batch(self, rows: TokenizedRows, numbers: NDArray[np.int64]) -> Batch:
+        runtime = self.config.runtime
+        widest = min(runtime.pack_tokens, self.engine.module.max_tokens)
         return make_batch(
-            rows, numbers, prompt_weight=self.config.prompt_weight, device=self.worker.device
+            rows,
+            numbers,
+            prompt_weight=self.config.prompt_weight,
+            device=self.worker.device,
+            pack_tokens=widest if runtime.layout == "packed" else None,
         )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Says in one line what to do when memory runs out."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not any(words in str(error) for words in _NO_MEMORY):
+                raise
+            rows = self.engine.train_micro_batch_size_per_gpu()
+            raise InputError(
+                f"no memory left in step {self.step + 1} with {rows} rows at once: lower "
+                "runtime.micro_rows or set runtime.gradient_checkpointing; the last checkpoint "
+                "is kept"
+            ) from error

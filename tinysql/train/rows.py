@@ -1,14 +1,23 @@
-"""Tokenized rows of a dataset split, flat in memory."""
+"""Rows of a dataset split as texts and as token ids, which are kept in files and mapped from there.
 
+Tokenizing takes as long as hundreds of steps, so it is done once per machine, dataset and
+tokenizer; the ranks there, and their later starts, share the files. Nothing of the tokens is in
+memory but what batches touch.
+"""
+
+import hashlib
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
+from filelock import FileLock
 from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerFast
 
 from tinysql.data.files import split_files
 from tinysql.data.prompts import format_completion, format_prompt
@@ -16,6 +25,7 @@ from tinysql.errors import InputError
 
 _TEXT_COLUMNS = ["question", "schema_sql", "gold_sql"]
 _TOKENIZE_ROWS = 4096
+_IDS, _LENGTHS = "ids.int32", "lengths.npy"
 
 
 class TokenizedRows(NamedTuple):
@@ -48,28 +58,65 @@ def corpus(dataset: Path) -> Iterator[str]:
 
 
 def tokenize_split(
-    dataset: Path, split: str, tokenizer: PreTrainedTokenizerBase, *, max_tokens: int
+    dataset: Path,
+    split: str,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    max_tokens: int,
+    cache: Path,
 ) -> TokenizedRows:
     """The rows of a split as token ids, each ended by the end-of-sequence token.
 
-    Raises InputError when a row is longer than `max_tokens`.
+    Args:
+        cache: a folder of this machine, where the ids are looked for and left.
+
+    Raises InputError when a row is longer than `max_tokens`, or there is none.
     """
-    end = [tokenizer.eos_token_id]
-    ids: list[NDArray[np.int32]] = []  # of one batch of rows each: Python integers cost 9 times it
-    lengths: list[int] = []
-    prompt_lengths: list[int] = []
-    for texts in prompts_and_completions(dataset, split):
-        prompts, completions = (
-            tokenizer(part, add_special_tokens=False)["input_ids"] for part in texts
-        )
-        rows = [[*p, *c, *end] for p, c in zip(prompts, completions, strict=True)]
-        ids.append(np.fromiter(itertools.chain.from_iterable(rows), np.int32))
-        lengths.extend(map(len, rows))
-        prompt_lengths.extend(map(len, prompts))
-    if max(lengths) > max_tokens:
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = cache / f"{split}-{_digest(dataset, split, tokenizer)}"
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            made = Path(mkdtemp(dir=cache))
+            _write_tokens(made, dataset, split, tokenizer)
+            made.rename(folder)
+    lengths, prompt_lengths = np.load(folder / _LENGTHS)
+    if not len(lengths):
+        raise InputError(f"the dataset has no {split} rows: generate some")
+    if lengths.max() > max_tokens:
         raise InputError(
-            f"a {split} row has {max(lengths)} tokens, the model reads at most {max_tokens}: "
+            f"a {split} row has {lengths.max()} tokens, the model reads at most {max_tokens}: "
             "use fewer columns or a model with a longer context"
         )
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    return TokenizedRows(np.concatenate(ids), starts, np.array(prompt_lengths))
+    return TokenizedRows(np.memmap(folder / _IDS, np.int32, "r"), starts, prompt_lengths)
+
+
+def _digest(dataset: Path, split: str, tokenizer: PreTrainedTokenizerFast) -> str:
+    digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode())
+    digest.update(str(tokenizer.eos_token_id).encode())
+    for path in split_files(dataset, split):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:24]
+
+
+def _write_tokens(
+    folder: Path, dataset: Path, split: str, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    end = [tokenizer.eos_token_id]
+    lengths: list[int] = []
+    prompt_lengths: list[int] = []
+    try:
+        with (folder / _IDS).open("wb") as file:
+            for texts in prompts_and_completions(dataset, split):
+                prompts, completions = (
+                    tokenizer(part, add_special_tokens=False)["input_ids"] for part in texts
+                )
+                rows = [[*p, *c, *end] for p, c in zip(prompts, completions, strict=True)]
+                np.fromiter(itertools.chain.from_iterable(rows), np.int32).tofile(file)
+                lengths.extend(map(len, rows))
+                prompt_lengths.extend(map(len, prompts))
+        np.save(folder / _LENGTHS, np.array([lengths, prompt_lengths], np.int64))
+    except BaseException:
+        shutil.rmtree(folder)
+        raise

@@ -64,6 +64,20 @@ def test_tinysql_rows(sources: Path, tmp_path: Path) -> None:
     assert kept_out[0]["problems"][0]["detail"] == "'values' is reserved in SQLite"
 
 
+def test_folder_that_was_imported_is_imported_again(sources: Path, tmp_path: Path) -> None:
+    once, twice = tmp_path / "once", tmp_path / "twice"
+    import_dataset(once, config(sources / "tinysql_rows.jsonl", "tinysql-rows"))
+    (once / "card.json").write_text("{}")
+    report = import_dataset(twice, config(once, "jsonl"))
+    assert (report["accepted"], report["quarantined"]) == (2, 0)
+    assert [row["gold_sql"] for row in accepted(twice)] == [
+        row["gold_sql"] for row in accepted(once)
+    ]
+    before = identify_import(config(once, "jsonl"))
+    (once / "report.json").write_text("{}")
+    assert identify_import(config(once, "jsonl")) == before
+
+
 def test_sql_create_context(sources: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     report = import_dataset(out, config(sources / "sql_create_context.json", "sql-create-context"))

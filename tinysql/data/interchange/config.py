@@ -20,6 +20,10 @@ IMPORT_FORMATS: tuple[str, ...] = get_args(ImportFormat)
 
 DATA_SUFFIXES = (".parquet", ".json", ".jsonl", ".ndjson", ".csv")
 """What is read of a source, and fetched from the Hub: data files only."""
+REPORT = "report.json"
+QUARANTINE = "quarantine.parquet"
+BESIDE_ROWS = ("card.json", REPORT, QUARANTINE)
+"""What our own datasets hold beside their rows, so that they can be imported, too."""
 MAX_FILE_BYTES = 4 * 2**30
 """No published set of this kind comes near it; a larger file is a mistake."""
 
@@ -84,7 +88,8 @@ def data_files(source: Path) -> list[Path]:
         raise InputError(
             f"no file or directory {str(source)!r}; a Hub dataset needs its commit as revision"
         )
-    files = [source] if source.is_file() else sorted(source.rglob("*"))
+    below = (file for file in source.rglob("*") if file.name not in BESIDE_ROWS)
+    files = [source] if source.is_file() else sorted(below)
     files = [file for file in files if file.suffix in DATA_SUFFIXES and file.is_file()]
     if not files:
         raise InputError(

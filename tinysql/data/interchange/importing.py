@@ -19,7 +19,7 @@ from tinysql.data.dataset import SHARD_ROWS
 from tinysql.data.interchange.check import Checked
 from tinysql.data.interchange.checking import check_rows
 from tinysql.data.interchange.columns import IMPORTED, QUARANTINED, VARIANT
-from tinysql.data.interchange.config import ImportConfig, sha256_of
+from tinysql.data.interchange.config import QUARANTINE, REPORT, ImportConfig, sha256_of
 from tinysql.data.interchange.problems import Finding, Problem
 from tinysql.data.interchange.report import Report
 from tinysql.data.interchange.sources import (
@@ -37,9 +37,6 @@ Advance = Callable[[int], None]
 
 _MAX_SPLITS = 64
 """Each is an open file."""
-
-REPORT = "report.json"
-QUARANTINE = "quarantine.parquet"
 
 
 def import_dataset(

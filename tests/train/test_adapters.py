@@ -1,0 +1,133 @@
+"""Adapters: nothing at first, the same merged, the base untouched, and whole after a restart."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from training_models import CLASSES, model_of, worker_of
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from tinysql.errors import InputError
+from tinysql.models.files import load_model, save_model
+from tinysql.train.adapters import add_adapters, merged
+from tinysql.train.config import AdapterConfig, TrainingConfig
+from tinysql.train.finetune import finetune
+from tinysql.train.fit import Splits, fit
+
+pytestmark = pytest.mark.usefixtures("gang_of_one")
+
+METHODS = ("lora", "rslora", "dora")
+IDS = torch.arange(1, 41).reshape(2, 20)
+
+
+def config_of(method: str = "lora", **changes: Any) -> TrainingConfig:
+    return TrainingConfig.model_validate(
+        {"prompt_weight": 0.0, "steps": 10, "batch_rows": 8, "lr": 1e-2, "warmup_steps": 2,
+         "precision": "fp32", "method": method, "adapter": {"rank": 4, "alpha": 8}, **changes}
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def logits(model: PreTrainedModel | PeftModel) -> torch.Tensor:
+    return model.eval()(input_ids=IDS).logits
+
+
+def frozen(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """What is no adapter, by its name in the plain model."""
+    return {
+        name.replace(".base_layer", ""): weight.detach().clone()
+        for name, weight in model.state_dict().items()
+        if "lora_" not in name
+    }
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("method", METHODS)
+def test_adapters_change_nothing_at_first_and_the_same_when_merged(
+    name: str, method: str, splits: Splits
+) -> None:
+    model = model_of(name)
+    model.set_attn_implementation("eager")  # as training will, and rounds otherwise
+    plain, weights = logits(model), frozen(model)
+    adapted = add_adapters(model, config_of(method), device="cpu")
+    torch.testing.assert_close(logits(adapted), plain, rtol=0, atol=1e-6)
+
+    log = fit(model, splits, config_of(method), worker_of())
+    losses = [each["loss"] for each in log if each["split"] == "train"]
+    assert losses[-1] < losses[0]
+    assert all(torch.equal(weights[key], kept) for key, kept in frozen(model).items())
+    trained = logits(adapted)
+    assert not torch.allclose(trained, plain, atol=1e-3)
+    with adapted.disable_adapter():
+        torch.testing.assert_close(logits(adapted), plain, rtol=0, atol=0)
+    torch.testing.assert_close(logits(merged(adapted)), trained, rtol=0, atol=1e-5)
+
+
+def test_all_linear_layers_but_the_head_get_an_adapter() -> None:
+    for name in CLASSES:
+        model = model_of(name)
+        linear = [key for key, each in model.named_modules() if isinstance(each, torch.nn.Linear)]
+        add_adapters(model, config_of(), device="cpu")
+        with_adapter = {key for key, each in model.named_modules() if hasattr(each, "lora_A")}
+        assert with_adapter == set(linear) - {"lm_head"}
+
+
+@pytest.mark.parametrize("zero_stage", [0, 1, 3])
+def test_resumed_adapters_are_those_of_an_undisturbed_run(
+    zero_stage: int, splits: Splits, tmp_path: Path
+) -> None:
+    def run(restore: Path | None = None) -> PreTrainedModel:
+        model, config = model_of("llama"), config_of(zero_stage=zero_stage)
+        add_adapters(model, config, device="cpu")
+        fit(model, splits, config, worker_of(save=keep, restore=restore))
+        return model
+
+    def keep(folder: Path, metrics: dict[str, Any]) -> None:
+        if not (tmp_path / str(metrics["step"])).exists():
+            folder.rename(tmp_path / str(metrics["step"]))
+
+    undisturbed = run().state_dict()
+    sizes = [file.stat().st_size for file in (tmp_path / "6").rglob("*model_states.pt")]
+    resumed = run(tmp_path / "6").state_dict()
+    assert all(torch.equal(weight, resumed[name]) for name, weight in undisturbed.items())
+    total = sum(weight.numel() * 4 for weight in undisturbed.values())
+    assert max(sizes) < total, "the frozen weights are in the checkpoint"
+
+
+def test_finetune_writes_the_adapter_and_the_merged_model(
+    dataset: Path, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    base, out_dir = tmp_path / "base", tmp_path / "out"
+    out_dir.mkdir()
+    save_model(model_of("qwen2"), tokenizer, base)
+    worker = worker_of(cache=tmp_path)._asdict()
+    summary = finetune(out_dir, dataset=dataset, base=base, config=config_of(), **worker)
+    again = PeftModel.from_pretrained(load_model(base).model, str(out_dir / "adapter"))
+    torch.testing.assert_close(
+        logits(again), logits(load_model(out_dir).model), rtol=0, atol=1e-5
+    )
+    assert sorted(file.name for file in (out_dir / "adapter").iterdir()) == [
+        "adapter_config.json", "adapter_model.safetensors"
+    ]  # fmt: skip
+    written = json.loads((out_dir / "summary.json").read_text())
+    assert written["parameters"] == model_of("qwen2").num_parameters()
+    trained = sum(each.numel() for key, each in again.named_parameters() if "lora_" in key)
+    assert written["trained_parameters"] == summary["trained_parameters"] == trained
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"adapter": AdapterConfig(target_modules=("q_proj", "nose"))}, "'nose'"),
+        ({"method": "qlora"}, "need a GPU"),
+    ],
+)
+def test_what_cannot_be_adapted_is_refused_in_one_line(changes: dict[str, Any], said: str) -> None:
+    config = config_of().model_copy(update=changes)
+    with pytest.raises(InputError) as raised:
+        add_adapters(model_of("llama"), config, device="cpu")
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,131 @@
+"""The trainer against transformers' own, and against itself in other layouts and gangs."""
+
+import itertools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
+from torch.optim.lr_scheduler import LambdaLR
+from training_models import CLASSES, model_of, worker_of
+from transformers import PreTrainedModel, Trainer, TrainingArguments
+
+from tinysql.train.batches import batch_order, make_batch
+from tinysql.train.config import TrainingConfig
+from tinysql.train.fit import Record, Splits, fit
+
+pytestmark = pytest.mark.usefixtures("gang_of_one")
+
+CONFIG = TrainingConfig(
+    prompt_weight=0.0, steps=20, batch_rows=8, lr=3e-3, warmup_steps=2, schedule="cosine",
+    precision="fp32", weight_decay=0.1,
+)  # fmt: skip
+
+
+def trained(log: list[Record]) -> list[float]:
+    return [record["loss"] for record in log if record["split"] == "train"]
+
+
+def changed(**changes: Any) -> TrainingConfig:
+    runtime = changes.pop("runtime", {})
+    return TrainingConfig.model_validate(
+        {**CONFIG.model_dump(), **changes, "runtime": runtime}
+    )
+
+
+def with_transformers(model: PreTrainedModel, splits: Splits, folder: Path) -> list[float]:
+    """The losses of the same batches, labels, optimizer and schedule in transformers' Trainer."""
+    rows = splits.train
+    order = batch_order(rows.lengths, CONFIG.batch_rows, seed=CONFIG.seed, start_step=0)
+    batches = []
+    for numbers in itertools.islice(order, CONFIG.steps):
+        batch = make_batch(rows, numbers, prompt_weight=0.0, device="cpu")
+        labels = torch.full_like(batch.input_ids, -100)
+        labels[:, 1:] = torch.where(batch.weights > 0, batch.targets, -100)[:, :-1]
+        mask = torch.arange(labels.shape[1]) < torch.tensor(rows.lengths[numbers])[:, None]
+        batches.append(
+            {"input_ids": batch.input_ids, "labels": labels, "attention_mask": mask.long()}
+        )
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=CONFIG.lr, betas=(0.9, 0.95), weight_decay=CONFIG.weight_decay
+    )
+    trainer = Trainer(
+        model,
+        TrainingArguments(
+            str(folder), max_steps=CONFIG.steps, per_device_train_batch_size=1, logging_steps=2,
+            max_grad_norm=CONFIG.max_grad_norm, report_to="none", use_cpu=True, save_strategy="no",
+            disable_tqdm=True,
+        ),
+        train_dataset=batches,
+        data_collator=lambda one: one[0],
+        optimizers=(optimizer, LambdaLR(optimizer, CONFIG.rate_at)),
+    )  # fmt: skip
+    trainer._get_train_sampler = lambda *_: torch.utils.data.SequentialSampler(batches)
+    trainer.train()
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_losses_are_those_of_the_trainer_of_transformers(
+    name: str, splits: Splits, tmp_path: Path
+) -> None:
+    expected = with_transformers(model_of(name), splits, tmp_path)
+    found = trained(fit(model_of(name), splits, CONFIG, worker_of()))
+    assert found == pytest.approx(expected, abs=1e-4)
+    assert found[-1] < found[0] - 0.3
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize(
+    "runtime",
+    [{"micro_rows": 2}, {"layout": "packed", "pack_tokens": 100}, {"gradient_checkpointing": True}],
+    ids=str,
+)
+def test_runtime_settings_change_no_loss(
+    name: str, runtime: dict[str, Any], splits: Splits
+) -> None:
+    expected = fit(model_of(name), splits, CONFIG, worker_of())
+    found = fit(model_of(name), splits, changed(runtime=runtime), worker_of())
+    for key in ("loss", "grad_norm"):
+        values = [[each[key] for each in log if each["split"] == "train"]
+                  for log in (found, expected)]  # fmt: skip
+        assert values[0] == pytest.approx(values[1], rel=1e-3)
+
+
+def sums_of(model: PreTrainedModel) -> list[float]:
+    return [float(each.detach().double().sum()) for each in model.parameters()]
+
+
+def in_a_gang_of_two(rank: int, folder: Path, splits: Splits, stages: list[int]) -> None:
+    torch.set_num_threads(1)
+    os.environ["LOCAL_RANK"] = str(rank)
+    store = dist.FileStore(str(folder / "store"), 2)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
+    found = {}
+    for stage in stages:
+        model = model_of("llama")
+        log = fit(model, splits, changed(zero_stage=stage), worker_of(rank=rank, world_size=2))
+        found[stage] = [trained(log), sums_of(model)]
+    (folder / f"found-{rank}.json").write_text(json.dumps(found))
+    dist.destroy_process_group()
+
+
+def test_every_zero_stage_and_number_of_workers_gives_the_same_model(
+    splits: Splits, tmp_path: Path
+) -> None:
+    model = model_of("llama")
+    expected = trained(fit(model, splits, CONFIG, worker_of()))
+    sums = sums_of(model)
+    multiprocessing.spawn(in_a_gang_of_two, (tmp_path, splits, [0, 1, 2, 3]), nprocs=2)
+    for rank in range(2):
+        found = json.loads((tmp_path / f"found-{rank}.json").read_text())
+        for stage in "0123":
+            assert found[stage][0] == pytest.approx(expected, abs=1e-4), stage
+            assert found[stage][1] == pytest.approx(sums, abs=1e-2), stage
+    for stage in (1, 2, 3):
+        alone = trained(fit(model_of("llama"), splits, changed(zero_stage=stage), worker_of()))
+        assert alone == pytest.approx(expected, abs=1e-4), stage

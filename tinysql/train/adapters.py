@@ -1,0 +1,79 @@
+"""Low-rank adapters put into a model, and taken out again as files or as merged weights.
+
+The model itself gets the adapters, so whatever holds it trains them. What the adapters change of a
+weight W of shape (out, in) is scale * B @ A, which merging adds to W once and for all. Source: Hu
+et al. 2021, "LoRA", section 4.1; the layers are peft's.
+"""
+
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import PreTrainedModel
+
+from tinysql.errors import InputError
+from tinysql.train.config import TrainingConfig
+
+
+def add_adapters(model: PreTrainedModel, config: TrainingConfig, *, device: str) -> PeftModel:
+    """The model with adapters that change nothing yet, and all else frozen.
+
+    Raises InputError: a target that the model does not have, or 4-bit weights without a GPU.
+    """
+    if config.method == "qlora":
+        raise InputError(
+            f"method qlora: 4-bit weights need a GPU with bitsandbytes, got {device}: take lora"
+        )
+    chosen = config.adapter
+    _check_targets(model, chosen.target_modules)
+    torch.manual_seed(config.seed)
+    return get_peft_model(
+        model,
+        LoraConfig(
+            task_type="CAUSAL_LM",
+            r=chosen.rank,
+            lora_alpha=chosen.alpha,  # type: ignore[arg-type] - peft divides by the rank only
+            lora_dropout=chosen.dropout,
+            target_modules=(
+                chosen.target_modules if isinstance(chosen.target_modules, str)
+                else list(chosen.target_modules)
+            ),
+            use_rslora=config.method == "rslora",
+            use_dora=config.method == "dora",
+        ),
+    )  # fmt: skip
+
+
+def _check_targets(model: PreTrainedModel, targets: str | tuple[str, ...]) -> None:
+    if isinstance(targets, str):
+        return
+    linear = {
+        name.rsplit(".", 1)[-1]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear)
+    }
+    unknown = [target for target in targets if target.rsplit(".", 1)[-1] not in linear]
+    if unknown:
+        raise InputError(
+            f"adapter.target_modules: {unknown[0]!r} is no linear layer of this model; "
+            f"expected some of {', '.join(sorted(linear))}, or all-linear"
+        )
+
+
+def save_adapter(adapted: PeftModel, folder: Path) -> None:
+    """Write the adapters alone, in peft's format with safetensors.
+
+    Raises RuntimeError: a tensor that would be written is empty, as sharded weights are.
+    """
+    empty = [name for name, weight in adapted.named_parameters() if not weight.numel()]
+    if empty:
+        raise RuntimeError(f"adapter weights are not whole: {empty[0]} is empty")
+    adapted.save_pretrained(str(folder), safe_serialization=True)
+    (folder / "README.md").unlink(missing_ok=True)  # a form of peft's for people to fill in
+
+
+def merged(adapted: PeftModel) -> PreTrainedModel:
+    """The plain model with the adapters' changes in its weights."""
+    model = adapted.merge_and_unload()
+    assert isinstance(model, PreTrainedModel)
+    return model
