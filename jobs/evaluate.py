@@ -5,7 +5,8 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -20,10 +21,10 @@ from jobs.entry import Json, main, wants_json
 from jobs.recipes import checked_config
 
 if TYPE_CHECKING:
+    from tinysql.evaluate.config import EvaluationConfig
     from tinysql.evaluate.decode import Completion
-    from tinysql.evaluate.items import Scored
-    from tinysql.evaluate.score import EvaluationConfig
     from tinysql.evaluate.tally import Tally
+    from tinysql.evaluate.verdicts import Scored
     from tinysql.models.files import Loaded
 
 Model = Annotated[
@@ -85,7 +86,7 @@ def evaluate(
     Example: tinysql evaluate --model model --data data --split test --base base --out evaluated
     """
     from tinysql.data.writing import whole_folder  # noqa: PLC0415
-    from tinysql.evaluate.score import EvaluationConfig  # noqa: PLC0415
+    from tinysql.evaluate.config import EvaluationConfig  # noqa: PLC0415
 
     wanted = {"split": split, "limit": limit, "num_databases": databases, "seed": seed}
     config = checked_config(EvaluationConfig, wanted, _OPTIONS)
@@ -106,8 +107,10 @@ def evaluate(
         if exact_only and loaded:
             summary = _read_golds(folder, rows, loaded, about)
         else:
-            asking = _asking(str(endpoint), model, config)
-            answers = _decoding(loaded, rows, config) if loaded else asking
+            answers = (
+                _decoding(loaded, rows, config) if loaded
+                else _asking(str(endpoint), model, config)
+            )  # fmt: skip
             answered = _score(rows, answers, config, "model")
             others = None
             if base is not None:
@@ -209,27 +212,30 @@ class _Answered(NamedTuple):
 def _score(
     rows: Sequence[dict[str, Any]], answers: Answers, config: "EvaluationConfig", name: str
 ) -> _Answered:
-    from tinysql.evaluate.score import score  # noqa: PLC0415
+    from tinysql.evaluate.scoring import score_rows  # noqa: PLC0415
     from tinysql.evaluate.tally import Tally  # noqa: PLC0415
 
-    found = _Answered([], Tally())
-    with one_bar(name, len(rows), "rows") as advance:
+    found, truncated = _Answered([], Tally()), deque[bool]()
+
+    def answered() -> Iterator[dict[str, Any]]:
         for start in range(0, len(rows), 4 * _BATCH):
             part = rows[start : start + 4 * _BATCH]
-            completions = answers(_prompts(part))
-            scored = score(part, [each.text for each in completions], config)
-            for each, completion in zip(scored, completions, strict=True):
-                found.tally.add(each, truncated=completion.truncated)
-            found.rows.extend(scored)
-            advance(len(part))
+            for row, completion in zip(part, answers(_prompts(part)), strict=True):
+                truncated.append(completion.truncated)
+                yield {**row, "pred_sql": completion.text}
+
+    with one_bar(name, len(rows), "rows") as advance:
+        for each in score_rows(answered(), config, advance=advance):
+            found.tally.add(each, truncated=truncated.popleft())
+            found.rows.append(each)
     return found
 
 
 def _write(
     folder: Path,
-    answered: "_Answered",
-    base: "_Answered | None",
-    about: dict[str, str],
+    answered: _Answered,
+    base: _Answered | None,
+    about: dict[str, Any],
 ) -> dict[str, Any]:
     from tinysql.evaluate.predictions import write_predictions  # noqa: PLC0415
     from tinysql.evaluate.results import write_results  # noqa: PLC0415

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from cluster.errors import UserError
 from cluster.steps import StepContext, StepKind
-from tinysql.evaluate.score import EvaluationConfig
+from tinysql.evaluate.config import EvaluationConfig
 
 SHARD_ROWS = 250
 _PREDICTIONS = "predictions-"

@@ -63,7 +63,7 @@ def score(
     Example: tinysql score --input rows.jsonl --out verdicts.jsonl --page verdicts.html
     """
     from tinysql.data.writing import whole_file  # noqa: PLC0415
-    from tinysql.evaluate.items import ScoreConfig  # noqa: PLC0415
+    from tinysql.evaluate.config import ScoreConfig  # noqa: PLC0415
     from tinysql.evaluate.scoring import score_rows  # noqa: PLC0415
     from tinysql.evaluate.tally import Tally  # noqa: PLC0415
 

@@ -12,7 +12,10 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["tinysql"]):
-    from tinysql.evaluate.items import Item, ScoreConfig, runner, score_item
+    from tinysql.evaluate.config import ScoreConfig
+    from tinysql.evaluate.golds import runner
+    from tinysql.evaluate.items import Item
+    from tinysql.evaluate.verdicts import score_item
     from tinysql.sql.compare import Verdict
 
 SCHEMA = (

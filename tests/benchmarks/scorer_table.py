@@ -28,7 +28,10 @@ from rivals.oracle import databases_for, differs, tells  # noqa: E402
 
 from tinysql.data.dataset import DatasetConfig  # noqa: E402
 from tinysql.data.generate import generate_rows  # noqa: E402
-from tinysql.evaluate.items import ScoreConfig, item_of, runner, score_item  # noqa: E402
+from tinysql.evaluate.config import ScoreConfig  # noqa: E402
+from tinysql.evaluate.golds import runner  # noqa: E402
+from tinysql.evaluate.items import item_of  # noqa: E402
+from tinysql.evaluate.verdicts import score_item  # noqa: E402
 
 Row = Mapping[str, Any]
 Accepts = Callable[[str, str, Sequence[bytes], Row], bool]

@@ -8,7 +8,7 @@ from timing import compare, one_core
 
 from tinysql.data.dataset import DatasetConfig
 from tinysql.data.generate import generate_rows
-from tinysql.evaluate.items import ScoreConfig
+from tinysql.evaluate.config import ScoreConfig
 from tinysql.evaluate.scoring import score_all
 
 pytestmark = pytest.mark.benchmark

@@ -9,8 +9,8 @@ from small_models import learnt_by_heart
 from tinysql.data.dataset import DatasetConfig
 from tinysql.data.generate import generate_rows
 from tinysql.data.prompts import format_completion, format_prompt
+from tinysql.evaluate.config import ScoreConfig
 from tinysql.evaluate.decode import greedy
-from tinysql.evaluate.items import ScoreConfig
 from tinysql.evaluate.scoring import score_all
 from tinysql.evaluate.teacher import teacher_forced
 from tinysql.models.files import Loaded, load_model

@@ -8,8 +8,9 @@ import pytest
 from plain_rows import plain_row
 
 from tinysql.errors import InputError
+from tinysql.evaluate.config import EvaluationConfig
 from tinysql.evaluate.predictions import read_predictions, write_predictions
-from tinysql.evaluate.score import EvaluationConfig, read_rows, score
+from tinysql.evaluate.score import read_rows, score
 
 CONFIG = EvaluationConfig()
 

@@ -15,7 +15,7 @@ import pytest
 
 from tinysql.errors import InputError
 from tinysql.evaluate import scoring
-from tinysql.evaluate.items import ScoreConfig
+from tinysql.evaluate.config import ScoreConfig
 from tinysql.evaluate.scoring import check_proof, score_all, score_rows
 
 CONFIG = ScoreConfig(num_databases=2)
@@ -132,7 +132,7 @@ def test_fields_that_happen_to_have_the_names_of_records_are_ignored() -> None:
 def test_verdicts_do_not_depend_on_hash_seed_or_locale(changed: dict[str, str]) -> None:
     program = (
         "import json, sys; from tinysql.evaluate.scoring import score_all; "
-        "from tinysql.evaluate.items import ScoreConfig; "
+        "from tinysql.evaluate.config import ScoreConfig; "
         "print(score_all(json.load(sys.stdin), ScoreConfig(num_databases=3)))"
     )
     asked = rows(7) + [

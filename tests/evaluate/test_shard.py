@@ -8,7 +8,7 @@ from plain_rows import plain_row
 from small_models import learnt_by_heart
 
 from tinysql.data.prompts import format_completion, format_prompt
-from tinysql.evaluate.score import EvaluationConfig
+from tinysql.evaluate.config import EvaluationConfig
 from tinysql.evaluate.shard import evaluate_shard
 from tinysql.evaluate.tally import merged
 

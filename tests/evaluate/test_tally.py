@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from tinysql.evaluate.items import ScoreConfig, Scored
+from tinysql.evaluate.config import ScoreConfig
 from tinysql.evaluate.scoring import score_all
 from tinysql.evaluate.tally import Tally, merged
+from tinysql.evaluate.verdicts import Scored
 
 SCHEMA = "CREATE TABLE cars ( name TEXT, price INTEGER )"
 GOLDS = ("SELECT name FROM cars", "SELECT name, price FROM cars ORDER BY price", "SELEC")

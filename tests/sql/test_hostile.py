@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinysql.evaluate.items import ScoreConfig
+from tinysql.evaluate.config import ScoreConfig
 from tinysql.evaluate.scoring import score_all
 from tinysql.sql.compare import Answer, Verdict, judge
 from tinysql.sql.execute import DEFAULT_LIMITS, Result, run

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tinysql.evaluate.items import Scored
+from tinysql.evaluate.verdicts import Scored
 
 _TEXTS = (
     "question", "schema_sql", "pred_sql", "verdict", "error_class", "error", "hardness",

@@ -8,33 +8,18 @@ shards gives the same.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow.parquet as pq
-from pydantic import Field
 
-from tinysql.data.dataset import GeneralizationSplit
 from tinysql.data.files import split_files
 from tinysql.errors import InputError
-from tinysql.evaluate.items import ScoreConfig, Scored
+from tinysql.evaluate.config import ScoreConfig
 from tinysql.evaluate.scoring import score_rows
+from tinysql.evaluate.verdicts import Scored
 
 DatasetRow = Mapping[str, Any]
 """One row of a dataset, by column name."""
-
-
-class EvaluationConfig(ScoreConfig):
-    """What is evaluated and how strictly."""
-
-    split: Literal["train", "validation", "test", GeneralizationSplit] = "test"
-    """Part of the dataset to answer."""
-    limit: int | None = Field(None, ge=1)
-    """Rows of the split to answer, from its start; None means all."""
-    max_new_tokens: int = Field(128, ge=1)
-    """Most tokens of an answer, the end-of-sequence token included."""
-    compare: bool = False
-    """Whether to set the answers beside those of another evaluation of the same rows, which plays
-    the role "baseline"."""
 
 
 def read_rows(dataset: Path, split: str, start: int, stop: int) -> list[dict[str, Any]]:

@@ -14,14 +14,10 @@ from itertools import islice
 from queue import SimpleQueue
 from typing import Any
 
-from tinysql.evaluate.items import (
-    GOLD_INVALID,
-    ScoreConfig,
-    Scored,
-    item_of,
-    runner,
-    score_item,
-)
+from tinysql.evaluate.config import ScoreConfig
+from tinysql.evaluate.golds import runner
+from tinysql.evaluate.items import item_of
+from tinysql.evaluate.verdicts import GOLD_INVALID, Scored, score_item
 from tinysql.sql.worker import Worker, WorkerDied, WorkerTimeout
 
 NEVER_RIGHT = (

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tinysql.data.prompts import format_prompt
+from tinysql.evaluate.config import EvaluationConfig
 from tinysql.evaluate.decode import greedy
 from tinysql.evaluate.predictions import write_predictions
 from tinysql.evaluate.proof import prove_decoding
-from tinysql.evaluate.score import EvaluationConfig, read_rows, score
+from tinysql.evaluate.score import read_rows, score
 from tinysql.evaluate.tally import Tally
 from tinysql.models.files import load_model
 

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from tinysql.evaluate.breakdown import ITEM_KINDS, bucket_of, in_order
-from tinysql.evaluate.items import GOLD_INVALID, Scored
 from tinysql.evaluate.stats import rate
+from tinysql.evaluate.verdicts import GOLD_INVALID, Scored
 
 MEASURES = {
     "execution": "strict", "equivalent": "equivalent", "subset": "subset", "exact": "exact_match",

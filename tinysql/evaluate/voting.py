@@ -9,10 +9,13 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from tinysql.evaluate.items import ScoreConfig, Scored, databases_of, item_of, runner
+from tinysql.evaluate.config import ScoreConfig
+from tinysql.evaluate.golds import golds_of, runner
+from tinysql.evaluate.items import item_of
 from tinysql.evaluate.sampling import majority, pass_at_k
 from tinysql.evaluate.scoring import ScoreRow
 from tinysql.evaluate.stats import rate
+from tinysql.evaluate.verdicts import Scored
 from tinysql.sql.worker import Worker, WorkerDied, WorkerTimeout
 
 _SECONDS_PER_ANSWER = 60.0
@@ -38,7 +41,7 @@ def answers_on_databases(row: ScoreRow, pred_sql: str, config: ScoreConfig) -> s
     """The same for all predictions that give the same bags of rows; None for one that fails."""
     run = runner(config)
     digest = hashlib.sha256()
-    for database in databases_of(item_of(row), config, run):
+    for database in golds_of(item_of(row), config, run).databases:
         result = run(pred_sql, database)
         if result.error is not None:
             return None

@@ -164,8 +164,7 @@ def is_strict(pred_sql: str, gold: Answer, run: Run = run) -> bool:
     """Whether `judge` on this one database says STRICT."""
     pred = run(pred_sql, gold.database)
     same_width = pred.error is None and len(pred.columns) == len(gold.gold.columns)
-    same_size = len(pred.rows) == len(gold.gold.rows)
-    return same_width and same_size and fit(gold, pred.rows) is Fit.ORDER
+    return same_width and fit(gold, pred.rows) is Fit.ORDER
 
 
 def _judgement(found: Fit, verdict: Verdict, precision: float = 1.0) -> Judgement:
@@ -183,24 +182,33 @@ def fit(
         columns: the predicted columns to look at, None for all.
         among: the gold columns that they stand for, None for as many from the first on.
     """
-    if columns is None and pred == gold.gold.rows:
-        return Fit.ORDER
-    groups = gold.groups
+    rows, groups = gold.gold.rows, gold.groups
     if columns is not None:
         pred = _project(pred, columns)
         places = tuple(range(len(columns))) if among is None else among
+        rows = _project(rows, places)
         groups = [Ties(_project(g.rows, places), _project(g.choice, places)) for g in groups]
+    if pred == rows:
+        return Fit.ORDER
+    if len(pred) != len(rows):
+        return Fit.NONE
+    if _in_order(groups, pred):
+        return Fit.ORDER
+    if len(groups) == 1:
+        return Fit.NONE
     certain = [row for group in groups for row in group.rows if not group.choice]
     allowed = [row for group in groups for row in (group.choice or group.rows)]
-    if not (within(certain, pred) and within(pred, allowed)):
-        return Fit.NONE
+    return Fit.ROWS if within(certain, pred) and within(pred, allowed) else Fit.NONE
+
+
+def _in_order(groups: Sequence[Ties], pred: Sequence[Row]) -> bool:
     start = 0
     for group in groups:
         stop = start + len(group.rows)
         if not within(pred[start:stop], group.choice or group.rows):
-            return Fit.ROWS
+            return False
         start = stop
-    return Fit.ORDER
+    return True
 
 
 def _project(rows: Sequence[Row], columns: Columns) -> list[Row]:
@@ -216,21 +224,18 @@ def _alike(
             [column for column in columns if fit(gold, pred.rows, (column,), (place,))]
             for place, columns in enumerate(candidates)
         ]
-    of_pred = [[(cell,) for cell in cells] for cells in zip(*pred.rows, strict=True)]
-    of_gold = [[(cell,) for cell in cells] for cells in zip(*gold.gold.rows, strict=True)]
+    of_pred, of_gold = (list(zip(*rows, strict=True)) for rows in (pred.rows, gold.gold.rows))
     if not of_gold:
         return [list(columns) for columns in candidates]
-    counts = [Counter(cells) for cells in of_pred]
     return [
-        [
-            column
-            for column in columns
-            if counts[column] == count or within(of_gold[place], of_pred[column])
-        ]
-        for place, (columns, count) in enumerate(
-            zip(candidates, map(Counter, of_gold), strict=True)
-        )
+        [column for column in columns if _same_cells(cells, of_pred[column])]
+        for cells, columns in zip(of_gold, candidates, strict=True)
     ]
+
+
+def _same_cells(left: Row, right: Row) -> bool:
+    """Whether two columns have the same cells, in any order."""
+    return left == right or same_bag([(cell,) for cell in left], [(cell,) for cell in right])
 
 
 def _nearest(place: int, width: int) -> Iterator[int]:
@@ -248,20 +253,20 @@ def _assign(
     while waiting and tries < _MAX_TRIES:
         columns = waiting.pop()
         tries += 1
-        found = min(
-            (
-                fit(answer, result.rows, columns)
-                for answer, result in zip(answers, results, strict=True)
-            ),
-            default=Fit.ORDER,
-        )
+        is_complete = len(columns) == len(candidates)
+        # Where there was one choice, nothing is saved by asking before all are made.
+        is_choice = columns and len(candidates[len(columns) - 1]) > 1
+        found = Fit.ORDER
+        if is_complete or is_choice:
+            pairs = zip(answers, results, strict=True)
+            found = min(fit(answer, result.rows, columns) for answer, result in pairs)
         if found <= best[0]:
             continue
-        if len(columns) < len(candidates):
+        if is_complete:
+            best = (found, columns)
+        else:
             further = candidates[len(columns)]
             waiting += [(*columns, column) for column in reversed(further) if column not in columns]
-        else:
-            best = (found, columns)
         if best[0] is Fit.ORDER:
             break
     return best
@@ -277,11 +282,15 @@ def within(left: Sequence[Row], right: Sequence[Row], tolerance: float = _TOLERA
 
     tolerance: of floats, relative.
     """
+    if left == right:
+        return True
     if len(left) > len(right):
         return False
     left_count, right_count = Counter(left), Counter(right)
     rest = list((left_count - right_count).elements())
     others = list((right_count - left_count).elements())
+    if not (_has_float(rest) or _has_float(others)):
+        return not rest
     # In order of size, near pairs are neighbors; trying all pairs is for what that leaves.
     if len(rest) == len(others):
         rest, others = sorted(rest, key=_rank), sorted(others, key=_rank)
@@ -296,6 +305,10 @@ def within(left: Sequence[Row], right: Sequence[Row], tolerance: float = _TOLERA
             return False
         others.pop(partner)
     return True
+
+
+def _has_float(rows: Sequence[Row]) -> bool:
+    return any(isinstance(cell, float) for row in rows for cell in row)
 
 
 def _rank(row: Row) -> tuple[tuple[int, float, str], ...]:

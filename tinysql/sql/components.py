@@ -34,7 +34,7 @@ COMPONENTS = (
     "select", "distinct", "from", "where", "group", "having", "order", "limit", "set_ops", "nested",
 )  # fmt: skip
 
-Parts = dict[str, Counter[str]]
+Parts = Mapping[str, Counter[str]]
 """The bag of each component's parts."""
 
 
@@ -74,7 +74,7 @@ def score_components(gold: exp.Query, pred: exp.Query, schema: Schema | None) ->
 
 
 def score_parts(
-    gold: Mapping[str, Counter[str]], pred: Mapping[str, Counter[str]]
+    gold: Parts, pred: Parts
 ) -> dict[str, Score]:
     """The same for parts already found."""
     counts = {

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-from tinysql.sql.catalog import parents_first
+from tinysql.sql.catalog import parents_first, quoted
 from tinysql.sql.compare import Run, Verdict
 from tinysql.sql.engine import Tables, insert_sql
 from tinysql.sql.execute import Result, run
@@ -116,7 +116,7 @@ def _without_some(tables: Tables) -> Iterator[Tables]:
 def _rows(schema_sql: str, database: bytes) -> Tables:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.deserialize(database)
-        names = [_quoted(table.name) for table in parents_first(prepare(schema_sql)[1])]
+        names = [quoted(table.name) for table in parents_first(prepare(schema_sql)[1])]
         return {
             name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names
         }
@@ -127,7 +127,3 @@ def _database(schema_sql: str, tables: Tables) -> bytes:
         connection.deserialize(prepare(schema_sql)[0])
         connection.executescript(insert_sql(tables))
         return connection.serialize()
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

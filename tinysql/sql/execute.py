@@ -34,7 +34,8 @@ _SQLITE_MAGIC = b"SQLite format 3\0"
 _BROKEN_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _ALLOWED_ACTIONS = (sqlite3.SQLITE_READ, sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE)
 _MANY_STATEMENTS = "one statement at a time"
-_MAX_COPIES = 32
+_MAX_COPIES = 512
+"""Open at once: some 50 KB each besides the database."""
 _MAX_BYTES_OF_COPIES = 8 * 2**20
 # Left out on purpose: load_extension and fts3_tokenizer (they load code); random and randomblob
 # (the same query must give the same answer twice); changes, total_changes and last_insert_rowid
@@ -374,6 +375,7 @@ def _fetch(cursor: sqlite3.Cursor, limits: Limits) -> Result:
 
 
 def size(row: Row) -> int:
+    """Bytes of a row: of its texts and blobs, and 8 for every cell."""
     return 8 * len(row) + sum([len(cell) for cell in row if isinstance(cell, str | bytes)])
 
 

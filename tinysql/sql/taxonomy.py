@@ -12,8 +12,8 @@ from enum import StrEnum
 
 from sqlglot import exp
 
-from tinysql.sql.components import Parts, components
-from tinysql.sql.names import Schema, from_items
+from tinysql.sql.components import Parts
+from tinysql.sql.names import from_items
 
 _AGGREGATE = re.compile(r"\b(?:COUNT|SUM|AVG|MIN|MAX|TOTAL|GROUP_CONCAT)\((?:DISTINCT )?")
 _STRING = re.compile(r"'(?:[^']|'')*'")
@@ -49,14 +49,9 @@ class ErrorClass(StrEnum):
 _Differ = Callable[[Parts, Parts], bool]
 
 
-def error_class(gold: exp.Query, pred: exp.Query, schema: Schema | None) -> ErrorClass:
-    """Why a query that runs does not answer as the gold does.
-
-    Args:
-        schema: the columns of each table; None: see components.canonical.
-    """
-    parts = components(gold, schema), components(pred, schema)
-    return next((found for found, differ in _DIFFERENCES if differ(*parts)), ErrorClass.OTHER)
+def error_class(gold: Parts, pred: Parts) -> ErrorClass:
+    """Why a query that runs does not answer as the gold does, by the components of both."""
+    return next((found for found, differ in _DIFFERENCES if differ(gold, pred)), ErrorClass.OTHER)
 
 
 def _in(*names: str) -> _Differ:

@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinysql.errors import InputError
-from tinysql.evaluate.items import ScoreConfig, Scored, fold, item_of, runner, score_item
+from tinysql.evaluate.config import ScoreConfig
+from tinysql.evaluate.golds import runner
+from tinysql.evaluate.items import item_of
+from tinysql.evaluate.verdicts import Scored, fold, score_item
 from tinysql.sql.compare import Verdict
 from tinysql.sql.sample import fill
 
