@@ -15,7 +15,8 @@ MAY_IMPORT = {"jobs": {"cluster", "tinysql"}, "cluster": set(), "tinysql": set()
 # Libraries that stay behind a few modules: a file, or a folder with all its files.
 _MODELS = ("tinysql/models/", "tinysql/train/", "tinysql/evaluate/", "tinysql/interp/")
 ONLY_IN = {
-    "ray": ("cluster/connect.py", "cluster/fanout.py", "cluster/gang.py", "cluster/ranks.py"),
+    "ray": ("cluster/connect.py", "cluster/fanout.py", "cluster/gang.py", "cluster/metrics.py",
+            "cluster/ranks.py"),
     "s3fs": ("cluster/bucket.py",),
     "fsspec": ("cluster/bucket.py",),
     "aiohttp": ("cluster/bucket.py",),

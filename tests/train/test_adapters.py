@@ -14,6 +14,7 @@ from tinysql.errors import InputError
 from tinysql.models.files import load_model, save_model
 from tinysql.train.adapters import add_adapters, merged
 from tinysql.train.config import AdapterConfig, TrainingConfig
+from tinysql.train.engine import LossModel
 from tinysql.train.finetune import finetune
 from tinysql.train.fit import Splits, fit
 
@@ -51,6 +52,7 @@ def test_adapters_change_nothing_at_first_and_the_same_when_merged(
 ) -> None:
     model = model_of(name)
     model.set_attn_implementation("eager")  # as training will, and rounds otherwise
+    LossModel(model, "fp32")  # so with its activations
     plain, weights = logits(model), frozen(model)
     adapted = add_adapters(model, config_of(method), device="cpu")
     torch.testing.assert_close(logits(adapted), plain, rtol=0, atol=1e-6)

@@ -32,7 +32,7 @@ def add_adapters(model: PreTrainedModel, config: TrainingConfig, *, device: str)
         LoraConfig(
             task_type="CAUSAL_LM",
             r=chosen.rank,
-            lora_alpha=chosen.alpha,  # type: ignore[arg-type] - peft divides by the rank only
+            lora_alpha=chosen.alpha,
             lora_dropout=chosen.dropout,
             target_modules=(
                 chosen.target_modules if isinstance(chosen.target_modules, str)

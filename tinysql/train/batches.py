@@ -91,8 +91,8 @@ def make_batch(
         weights[sequence, first_of_sql : stop - 1] = 1.0
         positions[sequence, start:stop] = np.arange(length)
     arrays = (input_ids, targets, weights, positions)
-    *tensors, in_row = (torch.from_numpy(array).to(device) for array in arrays)
-    return Batch(*tensors, in_row if pack_tokens is not None else None)
+    ids, wanted, shares, places = (torch.from_numpy(array).to(device) for array in arrays)
+    return Batch(ids, wanted, shares, places if pack_tokens is not None else None)
 
 
 def _packed(

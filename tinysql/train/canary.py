@@ -36,7 +36,9 @@ def prove_layouts(model: LossModel, rows: TokenizedRows, *, layout: str, device:
     """
     numbers = _three_rows(rows)
     alone = [seen(model, rows, numbers[i : i + 1], device=device) for i in range(len(numbers))]
-    expected = Seen(sum(each.loss for each in alone), sum(each.gradient for each in alone))
+    expected = Seen(
+        sum(each.loss for each in alone), torch.stack([each.gradient for each in alone]).sum(dim=0)
+    )
     together = min(int(rows.lengths[numbers].sum()), model.max_tokens)
     right = {
         name: _agree(expected, seen(model, rows, numbers, device=device, pack_tokens=tokens))

@@ -24,7 +24,7 @@ class AdapterConfig(Config):
 
     rank: int = Field(default=16, ge=1)
     """Rows of A and columns of B."""
-    alpha: float = Field(default=32, gt=0)
+    alpha: int = Field(default=32, ge=1)
     """The scale is alpha / rank, with rslora alpha / sqrt(rank)."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Of what goes into A."""

@@ -86,7 +86,7 @@ def fit(
         # PyTorch's fused attention is slower than its parts in bf16 on CPUs: half a step's time.
         model.set_attn_implementation("eager")
     if config.runtime.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
     loss_model = LossModel(model, config.precision).to(worker.device)
     if worker.rank == 0:
         layout = config.runtime.layout
