@@ -38,7 +38,8 @@ def starts(trace: Path) -> list[tuple[int, int]]:
 @pytest.mark.usefixtures("ray_session")
 def test_run_gang_recovers_from_a_killed_worker(local_store: Store, make_context, trace: Path):
     context = make_context(local_store)
-    arguments = {"num_steps": 5, "kill_rank_at": 3, "trace": str(trace)}
+    # A second a step: the checkpoint of step 2 is uploaded while step 3 goes on.
+    arguments = {"num_steps": 5, "kill_rank_at": 3, "seconds": 1.0, "trace": str(trace)}
     receipt = run_gang(context, "ray_functions.count_steps", arguments, gpu=False)
     assert starts(trace) == [(0, 0), (0, 2), (1, 0), (1, 2)]
     assert receipt.metrics == {

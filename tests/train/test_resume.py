@@ -1,0 +1,118 @@
+"""What a training run leaves when it ends early, and how it goes on from there."""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
+from training_models import model_of, worker_of
+
+from tinysql.errors import InputError
+from tinysql.train import fit as fit_module
+from tinysql.train.config import TrainingConfig
+from tinysql.train.fit import Record, Splits, fit
+
+pytestmark = pytest.mark.usefixtures("gang_of_one")
+
+
+def config_of(**changes: Any) -> TrainingConfig:
+    return TrainingConfig.model_validate(
+        {"prompt_weight": 0.1, "steps": 12, "batch_rows": 8, "lr": 3e-3, "warmup_steps": 2,
+         "precision": "fp32", **changes}
+    )  # fmt: skip
+
+
+def keep_in(folder: Path) -> Callable[[Path, Record], None]:
+    """Merges what all ranks save, as the store does."""
+
+    def save(checkpoint: Path, metrics: Record) -> None:
+        shutil.copytree(checkpoint, folder / str(metrics["step"]), dirs_exist_ok=True)
+        shutil.rmtree(checkpoint)
+
+    return save
+
+
+def trained(log: list[Record]) -> list[float]:
+    return [record["loss"] for record in log if record["split"] == "train"]
+
+
+def in_a_gang_of_two(rank: int, folder: Path, splits: Splits, stages: list[int]) -> None:
+    torch.set_num_threads(1)
+    os.environ["LOCAL_RANK"] = str(rank)
+    store = dist.FileStore(str(folder / "store"), 2)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
+    for stage in stages:
+        worker = worker_of(save=keep_in(folder / f"stage-{stage}"), rank=rank, world_size=2)
+        fit(model_of("llama"), splits, config_of(zero_stage=stage), worker)
+    dist.destroy_process_group()
+
+
+def test_another_number_of_workers_goes_on_where_two_were(splits: Splits, tmp_path: Path) -> None:
+    stages = [0, 1, 2, 3]
+    multiprocessing.spawn(in_a_gang_of_two, (tmp_path, splits, stages), nprocs=2)
+    expected = trained(fit(model_of("llama"), splits, config_of(), worker_of()))
+    for stage in stages:
+        restore = tmp_path / f"stage-{stage}" / "6"
+        worker = worker_of(restore=restore)
+        log = fit(model_of("llama"), splits, config_of(zero_stage=stage), worker)
+        assert trained(log) == pytest.approx(expected, abs=1e-4), stage
+        assert log[-1]["step"] == 12
+
+
+def test_a_loss_that_is_no_number_ends_training_in_one_line(
+    splits: Splits, tmp_path: Path
+) -> None:
+    config = config_of(lr=1e30, max_grad_norm=1e30, warmup_steps=0, steps=30)
+    with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+: lower lr") as raised:
+        fit(model_of("llama"), splits, config, worker_of(save=keep_in(tmp_path)))
+    assert "\n" not in str(raised.value)
+    assert all(math.isfinite(loss) for loss in _losses_in(tmp_path))
+
+
+def _losses_in(folder: Path) -> list[float]:
+    states = [json.loads(path.read_text()) for path in folder.glob("*/run.json")]
+    return [record["loss"] for state in states for record in state["log"]]
+
+
+def test_memory_that_runs_out_is_one_line_and_leaves_the_checkpoint(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def greedy_batch(*args: Any, **kwargs: Any) -> Any:
+        if list(tmp_path.iterdir()):
+            torch.empty(2**60)  # a real refusal of the allocator
+        return original(*args, **kwargs)
+
+    original = fit_module.make_batch
+    monkeypatch.setattr(fit_module, "make_batch", greedy_batch)
+    with pytest.raises(InputError, match="no memory left in step 2 with 8 rows") as raised:
+        fit(model_of("llama"), splits, config_of(), worker_of(save=keep_in(tmp_path)))
+    assert "\n" not in str(raised.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+def test_a_machine_about_to_go_is_answered_with_one_checkpoint_more(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "LOG_EVERY", 3)
+    config = config_of(steps=100)
+    asked: list[bool] = []
+
+    def is_ending() -> bool:
+        asked.append(True)
+        return len(asked) >= 2
+
+    undisturbed = model_of("llama")
+    fit(undisturbed, splits, config, worker_of(save=keep_in(tmp_path), is_ending=is_ending))
+    saved = sorted(int(path.name) for path in tmp_path.iterdir())
+    assert saved == sorted([6, *range(10, 101, 10)])
+    resumed = model_of("llama")
+    fit(resumed, splits, config, worker_of(restore=tmp_path / "6"))
+    weights, others = undisturbed.state_dict(), resumed.state_dict()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
