@@ -208,3 +208,23 @@ def test_row_longer_than_the_model_reads_is_refused(
     worker = worker_of(cache=tmp_path)._asdict()
     with pytest.raises(InputError, match="at most 16"):
         finetune(tmp_path, dataset=dataset, base=tmp_path, config=PLAIN, **worker)
+
+
+def test_answers_are_run_at_milestones_where_that_is_asked_for(
+    dataset: Path, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    base, out_dir = tmp_path / "base", tmp_path / "out"
+    out_dir.mkdir()
+    save_model(model_of(vocab_size=len(tokenizer)), tokenizer, base)
+    # The rows that are learned by heart are also those that are asked.
+    pq.write_table(pq.read_table(dataset / "validation-00000.parquet")[:4], base / "both.parquet")
+    for split in ("train", "validation"):
+        shutil.copy(base / "both.parquet", base / f"{split}-00000.parquet")
+    config = MUON.model_copy(update={"steps": 150, "batch_rows": 4, "execution_rows": 4})
+    worker = worker_of(cache=tmp_path)._asdict()
+    finetune(out_dir, dataset=base, base=base, config=config, **worker)
+    log = pq.read_table(out_dir / "log.parquet").to_pylist()
+    shares = [each["execution"] for each in log if each["split"] == "validation"]
+    assert shares[0] == 0.0
+    assert shares[-1] == 1.0
+    assert {each["execution"] for each in log if each["split"] == "train"} == {None}

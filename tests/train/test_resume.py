@@ -43,27 +43,33 @@ def trained(log: list[Record]) -> list[float]:
     return [record["loss"] for record in log if record["split"] == "train"]
 
 
-def in_a_gang_of_two(rank: int, folder: Path, splits: Splits, stages: list[int]) -> None:
+MUON = config_of(optimizer="muon", zero_stage=1)
+SHARDED = {f"zero-{stage}": config_of(zero_stage=stage) for stage in range(4)} | {"muon": MUON}
+
+
+def in_a_gang_of_two(rank: int, folder: Path, splits: Splits) -> None:
     torch.set_num_threads(1)
     os.environ["LOCAL_RANK"] = str(rank)
     store = dist.FileStore(str(folder / "store"), 2)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
-    for stage in stages:
-        worker = worker_of(save=keep_in(folder / f"stage-{stage}"), rank=rank, world_size=2)
-        fit(model_of("llama"), splits, config_of(zero_stage=stage), worker)
+    for name, config in SHARDED.items():
+        worker = worker_of(save=keep_in(folder / name), rank=rank, world_size=2)
+        fit(model_of("llama"), splits, config, worker)
     dist.destroy_process_group()
 
 
 def test_another_number_of_workers_goes_on_where_two_were(splits: Splits, tmp_path: Path) -> None:
-    stages = [0, 1, 2, 3]
-    multiprocessing.spawn(in_a_gang_of_two, (tmp_path, splits, stages), nprocs=2)
-    expected = trained(fit(model_of("llama"), splits, config_of(), worker_of()))
-    for stage in stages:
-        restore = tmp_path / f"stage-{stage}" / "6"
-        worker = worker_of(restore=restore)
-        log = fit(model_of("llama"), splits, config_of(zero_stage=stage), worker)
-        assert trained(log) == pytest.approx(expected, abs=1e-4), stage
+    multiprocessing.spawn(in_a_gang_of_two, (tmp_path, splits), nprocs=2)
+    for name, config in SHARDED.items():
+        if config is MUON:
+            continue
+        expected = trained(fit(model_of("llama"), splits, config, worker_of()))
+        worker = worker_of(restore=tmp_path / name / "6")
+        log = fit(model_of("llama"), splits, config, worker)
+        assert trained(log) == pytest.approx(expected, abs=1e-4), name
         assert log[-1]["step"] == 12
+    with pytest.raises(InputError, match=r"of 2 workers, this is 1: .*set resources\.workers"):
+        fit(model_of("llama"), splits, MUON, worker_of(restore=tmp_path / "muon" / "6"))
 
 
 def test_a_loss_that_is_no_number_ends_training_in_one_line(

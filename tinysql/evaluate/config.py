@@ -11,11 +11,11 @@ from tinysql.data.dataset import GeneralizationSplit
 class ScoreConfig(Config):
     """How strictly predictions are judged."""
 
-    num_databases: int = Field(4, ge=1)
+    num_databases: int = Field(default=4, ge=1)
     """Random databases on which a prediction must agree with the gold."""
-    num_rows: int = Field(32, ge=8)
+    num_rows: int = Field(default=32, ge=8)
     """Rows of each table of a random database; more where LIMIT or HAVING COUNT need them."""
-    max_steps: int = Field(1_000_000, ge=10_000)
+    max_steps: int = Field(default=1_000_000, ge=10_000)
     """Steps of SQLite's virtual machine after which a query counts as timed out."""
     seed: int = 0
     """Seed of the random databases."""
@@ -30,9 +30,9 @@ class EvaluationConfig(ScoreConfig):
 
     split: Literal["train", "validation", "test", GeneralizationSplit] = "test"
     """Part of the dataset to answer."""
-    limit: int | None = Field(None, ge=1)
+    limit: int | None = Field(default=None, ge=1)
     """Rows of the split to answer, from its start; None means all."""
-    max_new_tokens: int = Field(128, ge=1)
+    max_new_tokens: int = Field(default=128, ge=1)
     """Most tokens of an answer, the end-of-sequence token included."""
     compare: bool = False
     """Whether to set the answers beside those of another evaluation of the same rows, which plays

@@ -87,6 +87,8 @@ class TrainingConfig(Config):
     stay in fp32."""
     seed: int = Field(default=0, ge=0)
     """Seed of the order of rows and, from scratch, of the initial weights."""
+    execution_rows: int = Field(default=0, ge=0)
+    """Validation rows whose answers are decoded and run at every milestone."""
     runtime: RuntimeConfig = RuntimeConfig()
     """How it is carried out, which is no part of the model's identity."""
 
@@ -101,6 +103,8 @@ class TrainingConfig(Config):
             raise ValueError("optimizer muon works with zero_stage 0, 1 or 2, got 3")
         if self.optimizer == "muon" and self.has_adapters:
             raise ValueError(f"optimizer muon is for method full, got {self.method}: take adamw")
+        if self.execution_rows and self.zero_stage == 3:
+            raise ValueError("execution_rows needs whole weights: zero_stage 0, 1 or 2, got 3")
         needed = {"none": 0, "optimizer": 1, "all": 3}[self.runtime.offload]
         if self.zero_stage < needed:
             raise ValueError(

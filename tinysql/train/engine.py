@@ -153,16 +153,8 @@ def load_state(engine: "DeepSpeedEngine", folder: Path, *, universal: bool = Fal
 
     Args:
         universal: whether another number of workers did; the engine was made to be told so.
-
-    Raises InputError: with adapters, whose frozen weights are not there, it has to be the same.
     """
-    tag = _TAG
-    if universal:
-        if not all(parameter.requires_grad for parameter in engine.module.parameters()):
-            raise InputError(
-                "adapters resume on as many workers as before: set resources.workers to that"
-            )
-        tag = _universal(folder)
+    tag = _universal(folder) if universal else _TAG
     # Not strict: frozen weights are those of the base model.
     loaded, _ = engine.load_checkpoint(str(folder), tag=tag, load_module_strict=False)
     if loaded is None:

@@ -6,12 +6,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from tinysql.models.files import Loaded, load_model, save_model
 from tinysql.train.adapters import add_adapters, merged, save_adapter
 from tinysql.train.config import TrainingConfig
+from tinysql.train.cost import flops_per_token, utilization
 from tinysql.train.engine import computed_in
 from tinysql.train.fit import Record, Splits, Worker, fit
+from tinysql.train.probe import execution_probe
 from tinysql.train.rows import tokenize_split
 
 ADAPTER_FOLDER = "adapter"
@@ -46,7 +49,14 @@ def train_and_save(
     num_parameters = model.num_parameters()
     adapted = add_adapters(model, config, device=worker.device) if config.has_adapters else None
     num_trained = model.num_parameters(only_trainable=True)
-    log = fit(model, rows, config, worker)
+    probe = None
+    if config.execution_rows:
+        probe = execution_probe(
+            dataset, tokenizer, config.execution_rows,
+            rank=worker.rank, world_size=worker.world_size,
+        )  # fmt: skip
+    flops = flops_per_token(model, float(rows.train.lengths.mean()))
+    log = fit(model, rows, config, worker, probe)
     summary = _summarize(log, num_parameters, num_trained)
     if worker.rank == 0:
         if adapted is not None:
@@ -60,7 +70,18 @@ def train_and_save(
     computed = computed_in(config.precision, worker.device)
     padding = next((each["padding"] for each in reversed(log) if "padding" in each), 0.0)
     about = {"workers": worker.world_size, "computed_in": computed, "padding": padding}
-    return {**summary, **speed, **about}
+    return {**summary, **speed, **about, **_use_of_gpu(flops, speed, worker)}
+
+
+def _use_of_gpu(
+    flops_per_token: float, speed: dict[str, float], worker: Worker
+) -> dict[str, float]:
+    if not worker.device.startswith("cuda"):
+        return {}
+    rate = flops_per_token * speed["tokens_per_second"] / worker.world_size
+    share = utilization(rate, torch.cuda.get_device_name(worker.device))
+    found = {"gpu_memory_bytes": float(torch.cuda.max_memory_allocated(worker.device))}
+    return found if share is None else {**found, "mfu": share}
 
 
 _LOG_SCHEMA = pa.schema(
@@ -69,6 +90,7 @@ _LOG_SCHEMA = pa.schema(
         "split": pa.string(),
         "loss": pa.float64(),
         "exact_match": pa.float64(),
+        "execution": pa.float64(),
         "grad_norm": pa.float64(),
         "lr": pa.float64(),
         "tokens": pa.int64(),

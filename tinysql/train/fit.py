@@ -27,6 +27,7 @@ from tinysql.train.batches import Batch, batch_order, make_batch, total_weight
 from tinysql.train.canary import prove_layouts
 from tinysql.train.config import TrainingConfig
 from tinysql.train.engine import LossModel, load_state, make_engine, save_state
+from tinysql.train.probe import Probe
 from tinysql.train.rows import TokenizedRows
 
 if TYPE_CHECKING:
@@ -67,7 +68,11 @@ class Splits(NamedTuple):
 
 
 def fit(
-    model: PreTrainedModel, rows: Splits, config: TrainingConfig, worker: Worker
+    model: PreTrainedModel,
+    rows: Splits,
+    config: TrainingConfig,
+    worker: Worker,
+    probe: Probe | None = None,
 ) -> list[Record]:
     """Train in place what of `model` requires a gradient, and return the training log.
 
@@ -76,7 +81,8 @@ def fit(
     so far). Training records add grad_norm (of the last step, before it was scaled down) and
     padding (share of the positions of this start of the run). Validation records add exact_match:
     the share of rows whose SQL is right at every token when the model reads the gold SQL, which is
-    the share it would decode greedily.
+    the share it would decode greedily; and execution, the share that the probes of all ranks found
+    right of the rows that the configuration asks for.
 
     Raises InputError: the layout does not suit the model; no memory is left; or the loss is no
     number any more. Checkpoints stay.
@@ -105,7 +111,7 @@ def fit(
         if at_milestone or run.step % LOG_EVERY == 0:
             run.log_training()
         if at_milestone:
-            run.validate(rows.validation)
+            run.validate(rows.validation, probe)
             run.checkpoint()
         elif run.step % LOG_EVERY == 0 and not told and worker.is_ending():
             told = True
@@ -136,6 +142,13 @@ class _Run:
         state = json.loads((restore / "run.json").read_text())
         # Without sharding, every rank has the whole state.
         universal = self.config.zero_stage > 0 and state["world_size"] != world_size
+        # DeepSpeed converts the state of Adam over all weights alone.
+        if universal and (self.config.has_adapters or self.config.optimizer == "muon"):
+            raise InputError(
+                f"the checkpoint is of {state['world_size']} workers, this is {world_size}: "
+                f"{self.config.method} {self.config.optimizer} with zero_stage "
+                f"{self.config.zero_stage} resumes on as many; set resources.workers"
+            )
         engine = make_engine(model, self.config, world_size=world_size, universal=universal)
         load_state(engine, restore, universal=universal)
         self.step, self.tokens = state["step"], state["tokens"]
@@ -197,23 +210,28 @@ class _Run:
         self._record("train", loss=loss, grad_norm=norm, padding=1 - taken / positions)
 
     @torch.no_grad()
-    def validate(self, rows: TokenizedRows) -> None:
+    def validate(self, rows: TokenizedRows, probe: Probe | None) -> None:
         """Add loss and exact match on all validation rows to the log, ranks sharing the work."""
         self.engine.eval()
         everything = np.arange(len(rows.lengths))
         mine = everything[self.worker.rank :: self.worker.world_size]
-        totals = torch.zeros(2, dtype=torch.float64, device=self.worker.device)
+        totals = torch.zeros(3, dtype=torch.float64, device=self.worker.device)
         # Rank 0 has the most rows. Under ZeRO-3 a pass gathers weights from every rank, so a rank
         # that has run out of rows makes its passes too, on a row that does not count.
         most = len(everything[:: self.worker.world_size])
         for start in range(0, most, _VALIDATION_BATCH):
             numbers = mine[start : start + _VALIDATION_BATCH]
             tried = self._tried(rows, numbers if len(numbers) else everything[:1])
-            totals += tried if len(numbers) else 0
+            totals[:2] += tried if len(numbers) else 0
+        if probe is not None:
+            totals[2] = probe(self.engine.module.causal)
         dist.all_reduce(totals)
         weight = total_weight(rows, everything, prompt_weight=self.config.prompt_weight)
-        loss, num_exact = totals.tolist()
-        self._record("validation", loss=loss / weight, exact_match=num_exact / len(everything))
+        loss, num_exact, num_right = totals.tolist()
+        found = {"loss": loss / weight, "exact_match": num_exact / len(everything)}
+        if probe is not None:
+            found["execution"] = num_right / self.config.execution_rows
+        self._record("validation", **found)
 
     def checkpoint(self) -> None:
         """Keep everything needed to go on from here."""

@@ -1,0 +1,34 @@
+"""Floating point operations against those that PyTorch counts."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from training_models import CLASSES, model_of
+
+from tinysql.train.adapters import add_adapters
+from tinysql.train.config import TrainingConfig
+from tinysql.train.cost import flops_per_token, utilization
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_operations_of_a_token_are_those_that_are_made(name: str, method: str) -> None:
+    model = model_of(name)
+    if method == "lora":
+        # Of rank 1, and so next to nothing beside the weights.
+        config = TrainingConfig(
+            prompt_weight=0, steps=1, lr=1, method="lora", adapter={"rank": 1, "alpha": 1}
+        )
+        add_adapters(model, config, device="cpu")
+    model.set_attn_implementation("eager")
+    ids = torch.ones(4, 64, dtype=torch.int64)
+    with FlopCounterMode(display=False) as counter:
+        model(input_ids=ids, use_cache=False).logits.sum().backward()
+    # Eager attention computes what causality then hides: twice as much as counted.
+    counted = flops_per_token(model, 2 * 64)
+    assert counter.get_total_flops() / ids.numel() == pytest.approx(counted, rel=0.15)
+
+
+def test_utilization_is_of_the_peak_of_a_known_device() -> None:
+    assert utilization(98.9e12, "NVIDIA H100 80GB HBM3") == pytest.approx(0.1)
+    assert utilization(1e12, "something else") is None
