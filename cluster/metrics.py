@@ -1,7 +1,7 @@
 """A step's numbers for Prometheus, through the exporter that Ray runs on every node.
 
-Ray serves them as ray_tinysql_<name> with the labels step and identity; without its metrics agent,
-as in an embedded Ray, they go nowhere (docs.ray.io, "Add application-level metrics").
+Ray serves them as ray_tinysql_<name> with the labels step and identity, on each node's metrics
+port (docs.ray.io, "Add application-level metrics").
 """
 
 from collections.abc import Mapping
