@@ -34,8 +34,9 @@ from tinysql.models.config import ArchitectureConfig
 from tinysql.models.tokenizer import train_tokenizer
 from tinysql.train.batches import batch_order, make_batch
 from tinysql.train.config import TrainingConfig
-from tinysql.train.fit import Splits, Worker, fit
+from tinysql.train.fit import Splits, fit
 from tinysql.train.rows import TokenizedRows, corpus, prompts_and_completions, tokenize_split
+from tinysql.train.worker import Worker
 
 _ALWAYS_PADDED_TO = 512
 _BATCH_ROWS = 32

@@ -25,8 +25,9 @@ from tinysql.train.batches import make_batch
 from tinysql.train.config import TrainingConfig
 from tinysql.train.engine import LossModel
 from tinysql.train.finetune import finetune
-from tinysql.train.fit import Record, Splits, fit
+from tinysql.train.fit import Splits, fit
 from tinysql.train.rows import TokenizedRows, prompts_and_completions
+from tinysql.train.worker import Record
 
 pytestmark = pytest.mark.usefixtures("gang_of_one")
 

@@ -16,7 +16,8 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments
 
 from tinysql.train.batches import batch_order, make_batch
 from tinysql.train.config import TrainingConfig
-from tinysql.train.fit import Record, Splits, fit
+from tinysql.train.fit import Splits, fit
+from tinysql.train.worker import Record
 
 pytestmark = pytest.mark.usefixtures("gang_of_one")
 

@@ -17,7 +17,8 @@ from training_models import model_of, worker_of
 from tinysql.errors import InputError
 from tinysql.train import fit as fit_module
 from tinysql.train.config import TrainingConfig
-from tinysql.train.fit import Record, Splits, fit
+from tinysql.train.fit import Splits, fit
+from tinysql.train.worker import Record
 
 pytestmark = pytest.mark.usefixtures("gang_of_one")
 

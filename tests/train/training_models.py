@@ -16,7 +16,7 @@ from transformers import (
     set_seed,
 )
 
-from tinysql.train.fit import Record, Worker
+from tinysql.train.worker import Record, Worker
 
 _SHAPE = {
     "vocab_size": 1000, "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4,

@@ -15,8 +15,8 @@ from tinysql.models.hub import fetch_model
 from tinysql.models.tokenizer import train_tokenizer
 from tinysql.train.config import MODEL_FILES, BaseConfig, local_files
 from tinysql.train.finetune import train_and_save
-from tinysql.train.fit import Worker
 from tinysql.train.rows import corpus
+from tinysql.train.worker import Worker
 
 
 def pretrain(out_dir: Path, *, dataset: Path, config: BaseConfig, **worker: Any) -> dict[str, Any]:

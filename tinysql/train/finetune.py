@@ -13,9 +13,10 @@ from tinysql.train.adapters import add_adapters, merged, save_adapter
 from tinysql.train.config import TrainingConfig
 from tinysql.train.cost import flops_per_token, utilization
 from tinysql.train.engine import computed_in
-from tinysql.train.fit import Record, Splits, Worker, fit
+from tinysql.train.fit import Splits, fit
 from tinysql.train.probe import execution_probe
 from tinysql.train.rows import tokenize_split
+from tinysql.train.worker import Record, Worker
 
 ADAPTER_FOLDER = "adapter"
 

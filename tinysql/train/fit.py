@@ -9,16 +9,15 @@ away is answered with a checkpoint, too.
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
@@ -29,6 +28,8 @@ from tinysql.train.config import TrainingConfig
 from tinysql.train.engine import LossModel, load_state, make_engine, save_state
 from tinysql.train.probe import Probe
 from tinysql.train.rows import TokenizedRows
+from tinysql.train.validation import tried
+from tinysql.train.worker import Record, Worker
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
@@ -36,29 +37,8 @@ if TYPE_CHECKING:
 NUM_MILESTONES = 10
 LOG_EVERY = 20
 """Steps averaged into one record of the training log."""
-_VALIDATION_BATCH = 100
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 """What PyTorch says of a GPU and of a CPU."""
-
-Record = dict[str, Any]
-
-
-class Worker(NamedTuple):
-    """This process's place in the gang, and what it may call."""
-
-    rank: int
-    world_size: int
-    local_rank: int
-    device: str
-    log: Callable[[Record], None]
-    save: Callable[[Path, Record], None]
-    """Takes over a folder of files to keep."""
-    is_ending: Callable[[], bool]
-    """Whether a machine of the gang is about to be taken away; asked by all ranks together."""
-    cache: Path
-    """Where later starts on this machine find what this one leaves."""
-    restore: Path | None
-
 
 class Splits(NamedTuple):
     """What a model is trained on and tried on."""
@@ -79,10 +59,8 @@ def fit(
     Its records hold step, split ("train" or "validation"), loss (weighted mean, nats per token),
     lr (share of the peak), tokens (seen so far, padding not counted) and seconds (spent training
     so far). Training records add grad_norm (of the last step, before it was scaled down) and
-    padding (share of the positions of this start of the run). Validation records add exact_match:
-    the share of rows whose SQL is right at every token when the model reads the gold SQL, which is
-    the share it would decode greedily; and execution, the share that the probes of all ranks found
-    right of the rows that the configuration asks for.
+    padding (share of the positions of this start of the run). Validation records hold what
+    validation.tried finds.
 
     Raises InputError: the layout does not suit the model; no memory is left; or the loss is no
     number any more. Checkpoints stay.
@@ -209,28 +187,10 @@ class _Run:
         norm = float(self._grad_norm if norm is None else norm)
         self._record("train", loss=loss, grad_norm=norm, padding=1 - taken / positions)
 
-    @torch.no_grad()
     def validate(self, rows: TokenizedRows, probe: Probe | None) -> None:
-        """Add loss and exact match on all validation rows to the log, ranks sharing the work."""
+        """Add what is found on all validation rows to the log."""
         self.engine.eval()
-        everything = np.arange(len(rows.lengths))
-        mine = everything[self.worker.rank :: self.worker.world_size]
-        totals = torch.zeros(3, dtype=torch.float64, device=self.worker.device)
-        # Rank 0 has the most rows. Under ZeRO-3 a pass gathers weights from every rank, so a rank
-        # that has run out of rows makes its passes too, on a row that does not count.
-        most = len(everything[:: self.worker.world_size])
-        for start in range(0, most, _VALIDATION_BATCH):
-            numbers = mine[start : start + _VALIDATION_BATCH]
-            tried = self._tried(rows, numbers if len(numbers) else everything[:1])
-            totals[:2] += tried if len(numbers) else 0
-        if probe is not None:
-            totals[2] = probe(self.engine.module.causal)
-        dist.all_reduce(totals)
-        weight = total_weight(rows, everything, prompt_weight=self.config.prompt_weight)
-        loss, num_exact, num_right = totals.tolist()
-        found = {"loss": loss / weight, "exact_match": num_exact / len(everything)}
-        if probe is not None:
-            found["execution"] = num_right / self.config.execution_rows
+        found = tried(self.engine.module, rows, self.config, self.worker, probe)
         self._record("validation", **found)
 
     def checkpoint(self) -> None:
@@ -259,21 +219,6 @@ class _Run:
         self.log.append(record)
         if self.worker.rank == 0:
             self.worker.log({**record, "num_steps": self.config.steps})
-
-    def _tried(self, rows: TokenizedRows, numbers: NDArray[np.int64]) -> torch.Tensor:
-        """Summed loss and number of rows whose SQL is right throughout, float64 of shape (2,)."""
-        batch = make_batch(
-            rows, numbers, prompt_weight=self.config.prompt_weight, device=self.worker.device
-        )
-        wanted = batch.weights > 0
-        logits = self.engine.module.logits_at(batch.input_ids, wanted)
-        targets, weights = batch.targets[wanted], batch.weights[wanted]
-        losses = F.cross_entropy(logits, targets, reduction="none") * weights
-        first_of_sql = torch.from_numpy(rows.prompt_lengths[numbers] - 1).to(wanted.device)
-        in_sql = torch.arange(wanted.shape[1], device=wanted.device) >= first_of_sql[:, None]
-        wrong = torch.zeros_like(wanted)
-        wrong[wanted] = (logits.argmax(-1) != targets) & in_sql[wanted]
-        return torch.stack([losses.double().sum(), (~wrong.any(dim=1)).sum().double()])
 
     def _batch(self, rows: TokenizedRows, numbers: NDArray[np.int64]) -> Batch:
         runtime = self.config.runtime
