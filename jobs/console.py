@@ -113,7 +113,12 @@ def result_line(result: Result) -> str:
 
 
 def headline(results: Sequence[Result]) -> str | None:
-    """The sentence a reader wants first: the execution accuracy, with n and interval."""
+    """What a reader wants first: what stages forgot, or the execution accuracy of a model."""
+    for result in results:
+        if result.step.kind.name == "forgetting":
+            words = result.manifest.metrics["words"]
+            assert isinstance(words, list)
+            return "\n".join(map(str, words))
     for result in results:
         if result.step.kind.name == "evaluation":
             score = result.manifest.metrics["execution"]

@@ -4,7 +4,9 @@ from jobs.base import KIND as BASE
 from jobs.dataset import KIND as DATASET
 from jobs.evaluation import KIND as EVALUATION
 from jobs.export import KIND as EXPORT
+from jobs.forgetting import KIND as FORGETTING
 from jobs.imported import KIND as IMPORT
+from jobs.mixture import KIND as MIXTURE
 from jobs.model import KIND as MODEL
 from jobs.natural import KIND as NATURAL
 from jobs.pairs import KIND as PAIRS
@@ -16,7 +18,7 @@ from jobs.verification import KIND as VERIFICATION
 KINDS = {
     kind.name: kind
     for kind in (
-        DATASET, NATURAL, IMPORT, VERIFICATION, EXPORT, BASE, MODEL, EVALUATION, PAIRS, PATCHING,
-        SAE, REPORT,
+        DATASET, NATURAL, IMPORT, MIXTURE, VERIFICATION, EXPORT, BASE, MODEL, EVALUATION,
+        FORGETTING, PAIRS, PATCHING, SAE, REPORT,
     )
 }  # fmt: skip

@@ -19,13 +19,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cluster.errors import UserError
 from cluster.steps import Resources, Step, StepKind
 
+_DATASETS = ("dataset", "natural", "import", "mixture")
 _SERVED_BY = {
     "baseline": ("evaluation",),
     "base": ("base", "model"),
     "model": ("model", "base"),
-    "dataset": ("dataset", "natural", "import"),
+    "dataset": _DATASETS,
 }
 """Kinds that can play a role, where not the one kind of its name."""
+_NAMED_BY_CONFIG = {"mixture": _DATASETS, "forgetting": ("evaluation",)}
+"""Kinds whose roles have the names that their configuration gives them, and who can play those."""
 Config = TypeVar("Config", bound=BaseModel)
 
 
@@ -93,11 +96,11 @@ def build_steps(recipe: Recipe, kinds: Mapping[str, StepKind]) -> dict[str, Step
             kind = _kind_of(name, entry, kinds)
             config = _config_of(name, entry, kind)
             roles = kind.parents(config)
-            _check_uses(name, entry, kinds)
+            _check_uses(name, entry, roles if kind.name in _NAMED_BY_CONFIG else _roles(kinds))
             parents = {
                 role: build(entry.uses.get(role, role), (*wanted_by, name)) for role in roles
             }
-            _check_parents(name, parents)
+            _check_parents(name, kind, parents)
             steps[name] = Step(name, kind, config, parents, entry.resources)
         return steps[name]
 
@@ -221,6 +224,11 @@ def _config_of(name: str, entry: StepEntry, kind: StepKind) -> BaseModel:
         raise UserError(f"steps.{name}.config.{first_problem(error)}") from error
 
 
+def _roles(kinds: Iterable[str]) -> list[str]:
+    """Every role whose name does not depend on a configuration."""
+    return list(dict.fromkeys([*kinds, *_SERVED_BY]))
+
+
 def _check_uses(name: str, entry: StepEntry, roles: Iterable[str]) -> None:
     # A role that this configuration has no need of is no mistake: another --set may need it.
     unknown = sorted(set(entry.uses) - set(roles))
@@ -229,9 +237,9 @@ def _check_uses(name: str, entry: StepEntry, roles: Iterable[str]) -> None:
         raise UserError(f"steps.{name}.uses: unknown role {unknown[0]!r}; expected {expected}")
 
 
-def _check_parents(name: str, parents: Mapping[str, Step]) -> None:
+def _check_parents(name: str, kind: StepKind, parents: Mapping[str, Step]) -> None:
     for role, parent in parents.items():
-        kinds = _SERVED_BY.get(role, (role,))
+        kinds = _NAMED_BY_CONFIG.get(kind.name) or _SERVED_BY.get(role, (role,))
         if parent.kind.name not in kinds:
             raise UserError(
                 f"steps.{name}.uses: {role} got {parent.name!r}, a {parent.kind.name} step; "

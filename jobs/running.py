@@ -94,7 +94,7 @@ def run_targets(
         console.print("everything was reused, nothing ran", highlight=False)
     sentence = headline(results)
     if sentence:
-        console.print(f"[bold]{sentence}[/]", highlight=False)
+        console.print(f"[bold]{sentence}[/]", highlight=False, soft_wrap=True)
     if options.as_json:
         print(json.dumps(_summary(about, options, results)))  # noqa: T201
     return results

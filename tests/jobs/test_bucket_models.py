@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from model_folders import write_model
 from processes import Tinysql, s3_client
-from small_models import write_model
 
 
 def planned(tinysql: Tinysql, source: str, environment: dict[str, str]) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from model_folders import write_model
 from processes import Tinysql
-from small_models import write_model
 
 from tinysql.data.dataset import DatasetConfig, dataset_shards
 from tinysql.data.generate import generate_shard

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from model_folders import write_model
 from processes import Tinysql
 from small_hub import Published, serving
-from small_models import write_model
 
 from tinysql.models.registry import KNOWN_MODELS
 

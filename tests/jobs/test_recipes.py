@@ -120,6 +120,21 @@ def test_step_can_use_steps_of_other_names(tmp_path: Path):
     assert tried.parents["dataset"].identity == steps["hard"].identity
 
 
+def test_evaluation_can_be_compared_with_another_one(tmp_path: Path):
+    recipe = tmp_path / "compared.yaml"
+    recipe.write_text(
+        "description: before and after\n"
+        "steps:\n"
+        "  dataset: {}\n"
+        "  base: {}\n"
+        "  before: {kind: evaluation, uses: {model: base}}\n"
+        "  model: {config: {prompt_weight: 0, steps: 1, lr: 1}}\n"
+        "  evaluation: {uses: {baseline: before}, config: {compare: true}}\n"
+    )
+    steps = build_steps(load_recipe(str(recipe)), KINDS)
+    assert steps["evaluation"].parents["baseline"] is steps["before"]
+
+
 # What a recipe file holds, or the name of a recipe; overrides; part of the message.
 STEPS = b"description: x\nsteps:\n"
 MISTAKES = {
@@ -165,6 +180,42 @@ MISTAKES = {
         + b"  b: {kind: model, config: {prompt_weight: 0, steps: 1, lr: 1}, uses: {base: a}}\n",
         [],
         "a -> b -> a is a circle",
+    ),
+    "part without step": (
+        STEPS + b"  dataset: {}\n  mixture: {config: {parts: {easy: {}}}}",
+        [],
+        "steps.mixture: uses 'easy', which is not a step of this recipe",
+    ),
+    "role that is no part": (
+        STEPS
+        + b"  dataset: {}\n"
+        + b"  mixture: {config: {parts: {a: {}, b: {}}}, uses: {a: dataset, c: dataset}}",
+        [],
+        "steps.mixture.uses: unknown role 'c'; expected a, b",
+    ),
+    "part played by no dataset": (
+        STEPS
+        + b"  dataset: {}\n"
+        + b"  base: {config: {source: scratch}}\n"
+        + b"  mixture: {config: {parts: {base: {}}}}",
+        [],
+        "base got 'base', a base step; expected one of kind dataset or natural or import or",
+    ),
+    "part of a bad name": (
+        STEPS + b"  mixture: {config: {parts: {Easy: {}}}}",
+        [],
+        "steps.mixture.config.parts: got the name 'Easy'",
+    ),
+    "stage that is no evaluation": (
+        STEPS
+        + b"  dataset: {}\n  forgetting: {config: {stages: [a, dataset]}, uses: {a: dataset}}",
+        [],
+        "a got 'dataset', a dataset step; expected one of kind evaluation",
+    ),
+    "stage twice": (
+        STEPS + b"  forgetting: {config: {stages: [a, a]}}",
+        [],
+        "steps.forgetting.config.stages and control: 'a' is there twice",
     ),
     "wrong type": (TINY, ["dataset.seed=many"], "steps.dataset.config.seed: Input should be"),
     "no value": (TINY, ["dataset.seed="], "steps.dataset.config.seed: Input should be"),

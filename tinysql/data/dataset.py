@@ -6,6 +6,8 @@ bucket (sum of its table numbers + h) mod 10, and train, validation and test own
 generalization take words, phrases, schema sizes or command sets that those three never have.
 """
 
+from collections.abc import Mapping
+from itertools import accumulate
 from typing import Literal, NamedTuple, Self, get_args
 
 from pydantic import Field, model_validator
@@ -128,12 +130,7 @@ class DatasetConfig(Config):
 
     def rows_of(self, split: str) -> range:
         """The row numbers of a split; the splits follow each other."""
-        start = 0
-        for name, rows in self.sizes.items():
-            if name == split:
-                return range(start, start + rows)
-            start += rows
-        raise KeyError(split)
+        return row_ranges(self.sizes)[split]
 
 
 class DatasetShard(NamedTuple):
@@ -145,11 +142,24 @@ class DatasetShard(NamedTuple):
     file_name: str
 
 
+def row_ranges(sizes: Mapping[str, int]) -> dict[str, range]:
+    """The row numbers of each split, of splits of these sizes that follow each other."""
+    starts = accumulate(sizes.values(), initial=0)
+    return {
+        split: range(start, start + rows)
+        for (split, rows), start in zip(sizes.items(), starts, strict=False)
+    }
+
+
 def dataset_shards(config: DatasetConfig) -> list[DatasetShard]:
     """Every shard of a dataset, in row order."""
+    return shards_of(config.sizes)
+
+
+def shards_of(sizes: Mapping[str, int]) -> list[DatasetShard]:
+    """Every shard of rows in splits of these sizes, in row order."""
     shards = []
-    for split in config.sizes:
-        rows = config.rows_of(split)
+    for split, rows in row_ranges(sizes).items():
         for number, start in enumerate(range(rows.start, rows.stop, SHARD_ROWS)):
             stop = min(start + SHARD_ROWS, rows.stop)
             shards.append(DatasetShard(split, start, stop, f"{split}-{number:05d}.parquet"))

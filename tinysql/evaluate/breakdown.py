@@ -107,6 +107,11 @@ class Comparison:
     overall: Contrast
     buckets: tuple[Contrast, ...]
 
+    @property
+    def contrasts(self) -> tuple[Contrast, ...]:
+        """Of all items first, then bucket by bucket."""
+        return (self.overall, *self.buckets)
+
 
 def as_json(found: Comparison | Totals | Sequence[Cell]) -> Any:
     """What was found as JSON values, its fields by name."""
@@ -193,16 +198,20 @@ def compare_models(
     tuned_rows: Sequence[VerdictRow],
     *,
     tier: str = "strict",
+    kinds: Sequence[str] = ITEM_KINDS,
+    names: tuple[str, str] = ("base", "tuned"),
     seed: int = 0,
     draws: int = 10_000,
 ) -> Comparison:
     """Whether tuned answers the same items better or worse than base.
 
-    The test on all items stands for itself. The buckets, of every kind of item that has at least
-    two, are one family of tests for Holm's adjustment. Error classes are no buckets here: which one
-    an item is in depends on how it was answered, and that would decide the outcome.
+    The test on all items stands for itself. The buckets, of each of these kinds of item that has at
+    least two, are one family of tests for Holm's adjustment. Error classes are no buckets here:
+    which one an item is in depends on how it was answered, and that would decide the outcome.
 
     Args:
+        kinds: some of ITEM_KINDS.
+        names: what base and tuned are called in words.
         seed, draws: of the bootstrap.
 
     Raises:
@@ -215,14 +224,14 @@ def compare_models(
     if not valid:
         raise ValueError(f"nothing to compare in {len(pairs)} items: none has a valid gold query")
     everything = _outcomes(None, "all", valid, tier)
-    parts = [each for by in ITEM_KINDS for each in _parts(valid, by, tier)]
+    parts = [each for by in kinds for each in _parts(valid, by, tier)]
     adjusted = holm([mcnemar(*discordant(part.base, part.tuned)) for part in parts])
     return Comparison(
         tier,
         len(pairs) - len(valid),
-        _contrast(everything, None, seed, draws),
+        _contrast(everything, None, names, seed, draws),
         tuple(
-            _contrast(part, p_adjusted, seed, draws)
+            _contrast(part, p_adjusted, names, seed, draws)
             for part, p_adjusted in zip(parts, adjusted, strict=True)
         ),
     )
@@ -241,7 +250,9 @@ def _outcomes(by: str | None, bucket: str, pairs: Sequence[Pair], tier: str) -> 
     return _Outcomes(by, bucket, base, tuned)
 
 
-def _contrast(outcomes: _Outcomes, p_adjusted: float | None, seed: int, draws: int) -> Contrast:
+def _contrast(
+    outcomes: _Outcomes, p_adjusted: float | None, names: tuple[str, str], seed: int, draws: int
+) -> Contrast:
     by, bucket, base, tuned = outcomes
     only_base, only_tuned = discordant(base, tuned)
     rates = rate(sum(base), len(base)), rate(sum(tuned), len(tuned))
@@ -255,7 +266,7 @@ def _contrast(outcomes: _Outcomes, p_adjusted: float | None, seed: int, draws: i
         difference=paired_bootstrap(tuned, base, seed=seed, draws=draws),
         p=p,
         p_adjusted=p if p_adjusted is None else p_adjusted,
-        words=in_words(*rates, p if p_adjusted is None else p_adjusted),
+        words=in_words(*rates, p if p_adjusted is None else p_adjusted, names=names),
     )
 
 

@@ -9,7 +9,6 @@ every turning of text into markup, so nothing runs or calls out even if escaping
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ from tinysql.evaluate.breakdown import (
 )
 from tinysql.report.charts import Interval, interval_chart
 from tinysql.report.marking import clip, visible
-from tinysql.report.template import load_template
+from tinysql.report.template import load_template, report_style
 
 MOST_QUESTIONS = 20_000
 """Questions that are listed; of more, those where something went wrong or differs come first."""
@@ -102,7 +101,7 @@ def render_page(
     classes = {cell.bucket for each in models.values() for cell in error_shares(each)}
     page = _template().render(
         title=title,
-        style=_style(),
+        style=report_style(),
         totals={name: totals(each) for name, each in models.items()},
         sides=list(models) if base_rows is not None else ["answer"],
         measures=_by_model(models, lambda each: totals(each).cells, "tier"),
@@ -240,13 +239,6 @@ def _fact(value: object) -> str:
 @cache
 def _template() -> Template:
     return load_template("tinysql.evaluate", {"tier_chart": _tier_chart})
-
-
-@cache
-def _style() -> Markup:
-    """The report's own style sheet, so that the two pages cannot drift apart."""
-    page = files("tinysql.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    return Markup(page.partition("<style>")[2].partition("</style>")[0])
 
 
 def _tier_chart(cells: Iterable[Cell]) -> Markup:

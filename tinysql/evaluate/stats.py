@@ -141,11 +141,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def in_words(base: Rate, tuned: Rate, p: float) -> str:
-    """Which model is better at p < 0.05, or that they cannot be told apart, with both rates."""
+def in_words(
+    base: Rate, tuned: Rate, p: float, *, names: tuple[str, str] = ("base", "tuned")
+) -> str:
+    """Which model is better at p < 0.05, or that they cannot be told apart, with both rates.
+
+    names: what base and tuned are called.
+    """
     better = "not distinguishable"
     if p < SIGNIFICANT:
-        better = "tuned is better" if tuned.k > base.k else "base is better"
+        better = f"{names[tuned.k > base.k]} is better"
     rates = f"{tuned.rate:.2f} against {base.rate:.2f}"
     return f"{better}: {rates}, {_p_in_words(p)}"
 
