@@ -17,7 +17,7 @@ from jobs.show import show
 
 _STEPS = (
     "dataset", "natural", "import", "verification", "export", "base", "model", "evaluation",
-    "pairs", "patching", "sae",
+    "pairs", "patching", "sae", "adapter_study",
 )  # fmt: skip
 
 

@@ -93,7 +93,7 @@ def build_steps(recipe: Recipe, kinds: Mapping[str, StepKind]) -> dict[str, Step
             kind = _kind_of(name, entry, kinds)
             config = _config_of(name, entry, kind)
             roles = kind.parents(config)
-            _check_uses(name, entry, kinds)
+            _check_uses(name, entry, dict.fromkeys([*kinds, *_SERVED_BY]))
             parents = {
                 role: build(entry.uses.get(role, role), (*wanted_by, name)) for role in roles
             }
