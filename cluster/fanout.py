@@ -8,7 +8,7 @@ cluster has room for are submitted, which is enough to make an autoscaler grow i
 
 import math
 import tempfile
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -49,9 +49,10 @@ class Inputs:
     cache: Path | None
 
     @classmethod
-    def of(cls, context: StepContext) -> "Inputs":
-        """All parents of the step."""
-        return cls(dict(context.inputs), context.cache)
+    def of(cls, context: StepContext, roles: Collection[str] | None = None) -> "Inputs":
+        """The parents of the step in these roles; None means all."""
+        wanted = context.inputs if roles is None else roles
+        return cls({role: context.inputs[role] for role in wanted}, context.cache)
 
     def local_dirs(self) -> dict[str, Path]:
         return {role: ref.local_dir(self.cache) for role, ref in self.refs.items()}
@@ -74,13 +75,14 @@ def map_shards(
     shards: Sequence[Shard],
     *,
     gpu: bool = False,
+    roles: Collection[str] | None = None,
 ) -> list[Receipt]:
     """The receipts of all shards, in order, after running those that have none.
 
     The function, named as "package.module.function", is imported by the workers alone:
     function(out_dir, **local parent directories, **shard.arguments) returns JSON-able metrics and
     writes its files below out_dir. gpu asks for a GPU per shard where the cluster has any, and
-    then passes device="cuda".
+    then passes device="cuda". roles: the parents that the function takes; None means all.
 
     Raises FanoutError once every other shard is done, or the user error itself when all failures
     are the user's.
@@ -95,7 +97,7 @@ def map_shards(
     context.progress.advance(len(receipts))
     failures: dict[str, Exception] = {}
     missing = [shard for shard in shards if shard.name not in receipts]
-    work = _work(context, function, gpu)
+    work = _work(context, function, gpu, roles)
     with closing(_outcomes(context, work, missing)) as outcomes:
         for name, outcome in outcomes:
             if isinstance(outcome, Receipt):
@@ -141,11 +143,12 @@ def _work(
     context: StepContext,
     function: str,
     gpu: bool,
+    roles: Collection[str] | None,
 ) -> _Work:
     resources = context.step.resources
     return _Work(
         attempt=context.attempt,
-        inputs=Inputs.of(context),
+        inputs=Inputs.of(context, roles),
         function=function,
         cpus=resources.cpus_per_worker,
         gpus=gpus_per_worker(context.step.resources) if gpu else 0.0,

@@ -17,7 +17,7 @@ from jobs.show import show
 
 _STEPS = (
     "dataset", "natural", "import", "mixture", "verification", "export", "base", "model",
-    "evaluation", "forgetting", "pairs", "patching", "sae",
+    "evaluation", "forgetting", "pairs", "patching", "sae", "adapter_study",
 )  # fmt: skip
 
 

@@ -83,9 +83,10 @@ def recipe_command(name: str, description: str, *, until: str | None = None) -> 
 
 def step_command(kind: str) -> Callable[..., None]:
     """The command of a verb that is a step: run it and whatever it needs that is missing."""
+    verb = kind.replace("_", "-")  # as typer writes it
     description = (
         f"Run the {kind} step of a recipe, and the steps it needs.\n\n"
-        f"Example: tinysql {kind} quickstart --store runs"
+        f"Example: tinysql {verb} quickstart --store runs"
     )
     return recipe_command(kind, description, until=kind)
 

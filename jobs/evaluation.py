@@ -32,7 +32,10 @@ def run(context: StepContext, config: EvaluationConfig) -> dict[str, Any]:
         stop = min(start + SHARD_ROWS, num_rows)
         arguments = {"name": name, "start": start, "stop": stop, "config": config}
         shards.append(Shard(name, arguments))
-    receipts = map_shards(context, "tinysql.evaluate.shard.evaluate_shard", shards, gpu=True)
+    receipts = map_shards(
+        context, "tinysql.evaluate.shard.evaluate_shard", shards,
+        gpu=True, roles=("model", "dataset"),
+    )  # fmt: skip
     for receipt in receipts:
         context.include(receipt)
     rows = [

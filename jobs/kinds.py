@@ -1,5 +1,6 @@
 """Every kind of step there is, by name."""
 
+from jobs.adapter_study import KIND as ADAPTER_STUDY
 from jobs.base import KIND as BASE
 from jobs.dataset import KIND as DATASET
 from jobs.evaluation import KIND as EVALUATION
@@ -19,6 +20,6 @@ KINDS = {
     kind.name: kind
     for kind in (
         DATASET, NATURAL, IMPORT, MIXTURE, VERIFICATION, EXPORT, BASE, MODEL, EVALUATION,
-        FORGETTING, PAIRS, PATCHING, SAE, REPORT,
+        FORGETTING, PAIRS, PATCHING, SAE, ADAPTER_STUDY, REPORT,
     )
 }  # fmt: skip

@@ -3,7 +3,7 @@
     python -m jobs.report --recipe quickstart --store runs --out report.html
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import JsonValue
 
@@ -12,7 +12,8 @@ from cluster.manifest import Manifest
 from cluster.steps import StepContext, StepKind
 from tinysql.config import Config
 
-_ROLES = ("dataset", "base", "model", "evaluation", "pairs", "patching", "sae")
+_ALWAYS = ("dataset", "model", "evaluation")
+Part = Literal["base", "baseline", "adapter_study", "pairs", "patching", "sae"]
 
 
 class ReportConfig(Config):
@@ -20,6 +21,9 @@ class ReportConfig(Config):
 
     title: str = "quickstart"
     """Name of the recipe, shown at the top."""
+    parts: tuple[Part, ...] = ("base", "pairs", "patching", "sae")
+    """Roles of steps that the page shows beside dataset, model and evaluation; a baseline is the
+    evaluation of another model on the same rows."""
 
 
 def run(context: StepContext, config: ReportConfig) -> dict[str, Any]:
@@ -63,13 +67,15 @@ def _about_step(name: str, path: str, manifest: Manifest) -> dict[str, JsonValue
         "identity": manifest.identity,
         "path": path,
         "seconds": manifest.timings.seconds,
+        "peak_memory_bytes": manifest.peak_memory_bytes,
         "config": manifest.config,
         "metrics": manifest.metrics,
     }
 
 
 KIND: StepKind = StepKind(
-    "report", 1, ReportConfig, lambda _: _ROLES, run, lambda config: config.title
+    "report", 2, ReportConfig, lambda config: (*_ALWAYS, *config.parts), run,
+    lambda config: config.title,
 )
 
 if __name__ == "__main__":

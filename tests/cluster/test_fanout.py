@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cluster.artifact import ArtifactRef
 from cluster.errors import UserError
-from cluster.fanout import FanoutError, Shard, map_shards
+from cluster.fanout import FanoutError, Inputs, Shard, map_shards
 from cluster.steps import Resources
 from cluster.store import Store
 
@@ -111,3 +112,12 @@ def test_map_shards_workers_bounds_what_is_in_flight(local_store: Store, make_co
 def test_map_shards_duplicate_name_is_refused(local_store: Store, make_context):
     with pytest.raises(ValueError, match="unique"):
         map_shards(make_context(local_store), "ray_functions.write_number", [Shard("a")] * 2)
+
+
+def test_inputs_are_the_parents_in_the_roles_asked_for(local_store: Store, make_context):
+    context = make_context(local_store)
+    context.inputs = {role: ArtifactRef(local_store, role, "0" * 64) for role in ("a", "b", "c")}
+    assert list(Inputs.of(context).refs) == ["a", "b", "c"]
+    assert Inputs.of(context, ("c", "a")).refs == {
+        role: context.inputs[role] for role in ("c", "a")
+    }

@@ -14,6 +14,7 @@ from tinysql.evaluate.stats import (
     in_words,
     mcnemar,
     paired_bootstrap,
+    paired_mean_bootstrap,
     rate,
     wilson,
 )
@@ -209,3 +210,42 @@ def test_holm_refuses_what_is_no_p_value(p: float) -> None:
 )
 def test_words_follow_from_the_p_value(base: int, tuned: int, p: float, words: str) -> None:
     assert in_words(rate(base, 100), rate(tuned, 100), p) == words
+
+
+def test_mean_bootstrap_agrees_with_the_normal_approximation_of_a_ratio() -> None:
+    generator = np.random.default_rng(1)
+    sizes = generator.integers(5, 50, 400).astype(float)
+    b = sizes * generator.normal(2.0, 0.2, 400)
+    a = b + sizes * generator.normal(0.1, 0.5, 400)
+    found = paired_mean_bootstrap(a, b, sizes, seed=0)
+    ratio = (a - b).sum() / sizes.sum()
+    assert found.difference == pytest.approx(ratio)
+    # Linearized: Cochran 1977, "Sampling Techniques", section 2.11.
+    error = np.sqrt(((a - b - ratio * sizes) ** 2).sum()) / sizes.sum()
+    assert found.low == pytest.approx(ratio - Z_95 * error, abs=0.1 * error)
+    assert found.high == pytest.approx(ratio + Z_95 * error, abs=0.1 * error)
+
+
+def test_mean_bootstrap_of_one_and_the_same_is_zero_and_of_a_shift_the_shift() -> None:
+    sizes = np.array([3.0, 8.0, 1.0])
+    b = np.array([1.0, 2.0, 3.0])
+    for shift in (0.0, 0.25):
+        found = paired_mean_bootstrap(b + shift * sizes, b, sizes, seed=0, draws=50)
+        assert (found.difference, found.low, found.high) == pytest.approx((shift,) * 3)
+
+
+def test_mean_bootstrap_does_not_depend_on_how_many_resamples_are_made_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generator = np.random.default_rng(2)
+    a, b, sizes = generator.random((3, 20)) + 1
+    whole = paired_mean_bootstrap(a, b, sizes, seed=3, draws=100)
+    monkeypatch.setattr("tinysql.evaluate.stats._RESAMPLED", 45)
+    again = paired_mean_bootstrap(a, b, sizes, seed=3, draws=100)
+    assert (again.low, again.high) == pytest.approx((whole.low, whole.high), rel=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [[1.0, 2.0], [0.0, 0.0, 0.0], []])
+def test_mean_bootstrap_refuses_what_is_no_pairs(sizes: list[float]) -> None:
+    with pytest.raises(ValueError, match="no pairs"):
+        paired_mean_bootstrap(np.ones(3), np.ones(3), np.array(sizes), seed=0)

@@ -38,10 +38,11 @@ def changed(name: str, *overrides: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_recipe_has_distinct_steps_and_every_kind_of_a_report(name: str):
+def test_recipe_has_distinct_steps_and_what_its_report_shows(name: str):
     steps = build_steps(load_recipe(name), KINDS)
-    kinds = {step.kind.name for step in steps.values()}
-    assert "report" not in kinds or kinds >= MAIN_KINDS
+    if "report" in steps:
+        shown = {"dataset", "model", "evaluation", *steps["report"].config.parts}
+        assert set(steps["report"].parents) == shown
     assert len({step.identity for step in steps.values()}) == len(steps)
     assert len({step.path for step in steps.values()}) == len(steps)
 
@@ -78,6 +79,22 @@ def test_recipe_identities_are_the_same_in_every_process(name: str):
 )
 def test_override_changes_the_step_and_what_depends_on_it(override: str, expected: set[str]):
     assert changed(TINY, override) == expected
+
+
+def test_report_needs_only_the_parts_it_shows():
+    steps = build_steps(load_recipe(TINY, ["report.parts=[sae]"]), KINDS)
+    assert set(steps["report"].parents) == {"dataset", "model", "evaluation", "sae"}
+    assert changed(TINY, "report.parts=[sae]") == {"report"}
+
+
+def test_lora_recipe_compares_the_model_with_its_base_and_studies_both():
+    steps = build_steps(load_recipe("lora"), KINDS)
+    report, model = steps["report"], steps["model"]
+    assert report.parents["baseline"].parents["model"] is model.parents["base"]
+    study = report.parents["adapter_study"]
+    assert (study.parents["model"], study.parents["base"]) == (model, model.parents["base"])
+    assert study.parents["dataset"] is not model.parents["dataset"]
+    assert changed("lora", "adapter_study.rows=7") == {"adapter_study", "report"}
 
 
 def test_override_of_resources_changes_no_identity():

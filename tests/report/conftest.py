@@ -62,7 +62,8 @@ def _share(k: int, n: int) -> dict[str, float]:
     return {"k": k, "n": n, "rate": rate, "low": max(0, rate - 0.03), "high": min(1, rate + 0.02)}
 
 
-def _evaluation(directory: Path, pred_sql: str) -> Path:
+def _evaluation(directory: Path, pred_sql: str, *, forgets: bool = False) -> Path:
+    """Answers of which four are wrong, and with `forgets` every third one too."""
     gold = _dataset_rows("test").to_pylist()
     sorts = next(n for n, row in enumerate(gold) if n > 5 and " ASC" in row["gold_sql"])
     wrong = {
@@ -74,13 +75,17 @@ def _evaluation(directory: Path, pred_sql: str) -> Path:
     rows = []
     for index, row in enumerate(gold):
         pred, error_class = wrong.get(index, (row["gold_sql"], None))
+        if forgets and error_class is None and index % 3 == 0:
+            pred, error_class = "SELECT 1", "wrong_columns"
         texts = {key: row[key] for key in ("id", "question", "schema_sql", "gold_sql")}
+        kinds = {"command_set": row["command_set"], "hardness": row["hardness"], "split": "test"}
+        kinds |= {"category": None, "num_tables": 1, "num_selected": len(row["select"])}
         error = 'near "<": syntax error' if error_class == "syntax" else None
         match = error_class is None
         verdict = "strict" if match else "error" if error else "wrong"
         scored = {"verdict": verdict, "strict": match, "exact_match": match, "error": error}
         scored["error_class"] = error_class
-        rows.append({**texts, "gold_sql": [texts["gold_sql"]], "pred_sql": pred, **scored})
+        rows.append({**texts, **kinds, "gold_sql": [texts["gold_sql"]], "pred_sql": pred, **scored})
     _write(directory / "predictions.parquet", rows)
     summary = {
         "n": 1000,
@@ -104,6 +109,48 @@ def _evaluation(directory: Path, pred_sql: str) -> Path:
         "seconds": 31.5,
     }
     _write_json(directory / "summary.json", summary)
+    return directory
+
+
+def _adapter_study(directory: Path, layers: int) -> Path:
+    modules = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    rows = [
+        {
+            "name": f"model.layers.{layer}.mlp.{module}",
+            "layer": layer,
+            "module": module,
+            "norm": 0.4 + layer,
+            "relative_norm": 0.02 * (layer + 1) + 0.009 * number,
+            "effective_rank": 3.21,
+            "singular_values": [math.exp(-index / 3) for index in range(16)],
+        }
+        for layer in range(layers)
+        for number, module in enumerate(modules)
+    ]
+    _write(directory / "layers.parquet", rows)
+    loss = {"tokens": 40_000, "base": 1.25, "tuned": 1.5, "difference": 0.25}
+    better = {"difference": -0.5, "low": -0.6, "high": -0.4}
+    check = {"left": "adapters off", "right": "base", "limit": 1e-3}
+    found = {
+        "adapter": {"method": "lora", "rank": 16, "alpha": 32},
+        "parameters": {"total": 1_000_000, "trained": 100_000},
+        "bytes": {
+            "adapter": 402_000, "model": 4_000_800, "optimizer": 800_000,
+            "optimizer_full": 8_000_000, "training": 5_600_000, "training_full": 16_000_000,
+        },
+        "checks": [
+            {**check, "difference": 0.0, "passed": True},
+            {**check, "difference": 0.25, "passed": False},
+        ],
+        "checked_rows": 8,
+        "losses": {
+            "rows": 500,
+            "prompt": {**loss, "low": 0.2, "high": 0.3},
+            "sql": {**loss, **better},
+            "all": {**loss, "low": -0.1, "high": 0.6},
+        },
+    }  # fmt: skip
+    _write_json(directory / "study.json", found)
     return directory
 
 
@@ -195,7 +242,7 @@ def _sae(directory: Path) -> Path:
 RUN_STEPS = (
     ("dataset", "dataset", 4.2),
     ("base", "model", 212.0),
-    ("sql", "model", 148.0),
+    ("model", "model", 148.0),
     ("test-score", "evaluation", 31.5),
     ("pairs", "pairs", 2.4),
     ("patching", "patching", 64.0),
@@ -216,6 +263,7 @@ def _run(name: str) -> dict[str, Any]:
                 "identity": f"{index:x}c3e9a71b04d" * 5 + "0123",
                 "path": f"{kind}/{step}-{index:x}c3e9a71b04d",
                 "seconds": seconds,
+                "peak_memory_bytes": 1_234_567_890,
                 "config": {"seed": index, "rows": 60_000},
                 "metrics": {"loss": 0.0123},
             }
@@ -241,6 +289,8 @@ def make_artifacts() -> Callable[..., dict[str, Any]]:
             "base": _training(root / "base", 8.2, 0.41),
             "model": _training(root / "model", 1.1, 0.012),
             "evaluation": _evaluation(root / "evaluation", pred_sql),
+            "baseline": _evaluation(root / "baseline", pred_sql, forgets=True),
+            "adapter_study": _adapter_study(root / "adapter_study", layers),
             "pairs": _pairs(root / "pairs"),
             "patching": _patching(root / "patching", layers, heads),
             "sae": _sae(root / "sae"),

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from tinysql.errors import InputError
 from tinysql.report.page import SECTIONS, build_report
 
 LARGEST_PAGE = 1_500_000
@@ -44,6 +45,15 @@ class Outline(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def section(out_dir: Path, artifacts: dict[str, Any], name: str) -> str:
+    """The text of one section, a blank between any two pieces."""
+    build_report(out_dir, **artifacts)
+    source = (out_dir / "report.html").read_text(encoding="utf-8")
+    start = source.index(f'<section id="{name}">')
+    part = source[start : source.index("</section>", start) + len("</section>")]
+    return " ".join(Outline(part.replace("<", " <")).text.split())
 
 
 def built(out_dir: Path, artifacts: dict[str, Any], **changes: Any) -> Outline:
@@ -124,8 +134,9 @@ def test_hostile_text_stays_text(
 def test_missing_steps_are_named_as_not_part_of_the_recipe(
     tmp_path: Path, artifacts: dict[str, Any]
 ) -> None:
-    page = built(tmp_path, artifacts, base=None, pairs=None, patching=None, sae=None)
-    assert page.text.count("not part of this recipe") == 3
+    absent = dict.fromkeys(("base", "baseline", "adapter_study", "pairs", "patching", "sae"))
+    page = built(tmp_path, artifacts, **absent)
+    assert page.text.count("not part of this recipe") == 5
     assert "resid_post.0" not in page.text
     assert "Loss of the base model" not in page.text
     assert "Loss of the model" in page.text
@@ -204,7 +215,7 @@ def test_no_wrong_answers_is_said(
     predictions = artifacts["evaluation"] / "predictions.parquet"
     table = pq.read_table(predictions)
     pq.write_table(table.filter(table["strict"]), predictions)
-    page = built(tmp_path, artifacts)
+    page = built(tmp_path, artifacts, baseline=None)
     assert "Every answer returned the right rows." in page.text
 
 
@@ -213,3 +224,51 @@ def test_page_of_a_large_model_stays_small(
 ) -> None:
     artifacts = make_artifacts(tmp_path, pred_sql="SELECT x, " * 5_000, layers=24, heads=14)
     assert build_report(tmp_path, **artifacts)["bytes"] < LARGEST_PAGE
+
+
+def test_base_and_tuned_answers_stand_side_by_side(
+    tmp_path: Path, artifacts: dict[str, Any]
+) -> None:
+    text = section(tmp_path, artifacts, "comparison")
+    folders = artifacts["baseline"], artifacts["evaluation"]
+    tables = (pq.read_table(folder / "predictions.parquet") for folder in folders)
+    base, tuned = ({row["id"]: row for row in table.to_pylist()} for table in tables)
+    right = {key: (base[key]["strict"], tuned[key]["strict"]) for key in base}
+    differ = [key for key, pair in right.items() if pair == (False, True)]
+    assert len(differ) < 20 < len(base)
+    assert all(base[key]["question"] in text for key in differ)
+    assert f"tuned is better: {26 / 30:.2f} against {(26 - len(differ)) / 30:.2f}" in text
+    assert f"by tuned alone {len(differ)} by base alone 0" in text
+    assert text.count("base: wrong columns tuned: strict") == len(differ)
+
+
+def test_evaluations_of_other_rows_are_refused(
+    tmp_path: Path, make_artifacts: Callable[..., dict[str, Any]]
+) -> None:
+    artifacts = make_artifacts(tmp_path / "artifacts")
+    predictions = artifacts["baseline"] / "predictions.parquet"
+    pq.write_table(pq.read_table(predictions).slice(3), predictions)
+    with pytest.raises(InputError, match="two models cannot be compared: 3 ids are of one model"):
+        build_report(tmp_path, **artifacts)
+
+
+def test_adapters_are_shown_with_sizes_changes_checks_and_forgetting(
+    tmp_path: Path, artifacts: dict[str, Any]
+) -> None:
+    text = section(tmp_path, artifacts, "adapters")
+    for told in (
+        "peak memory of a training process 1.23 GB",
+        "parameters 100,000 1,000,000 10.0%",
+        "file to keep for each task 402 kB 4 MB 10.0%",
+        "state of the optimizer 800 kB 8 MB 10.0%",
+        "optimizer in training 5.6 MB 16 MB 35.0%",
+        "The strongest color is 13.4%",
+        "model.layers.3.mlp.down_proj: 13.4% of the weight's norm, norm 3.40, effective rank 3.21",
+        "number 1: 3.down 1, 3.up 1, 3.gate 1",
+        "adapters off base 0 the same",
+        "adapters off base 2.5e-01 DIFFERENT",
+        "question and schema 40,000 1.250 1.500 +0.250 +0.200 to +0.300 forgotten",
+        "SQL 40,000 1.250 1.500 -0.500 -0.600 to -0.400 improved",
+        "whole row 40,000 1.250 1.500 +0.250 -0.100 to +0.600 not distinguishable",
+    ):
+        assert told in text

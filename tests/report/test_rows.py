@@ -52,6 +52,18 @@ def test_samples_of_a_dataset_from_elsewhere_are_plain(
     assert not any(segment.mark for each in view.samples for segment in each.question)
 
 
+def test_dataset_that_does_not_say_what_it_selects_has_no_such_chart(
+    artifacts: dict[str, Any], tmp_path: Path
+) -> None:
+    for path in artifacts["dataset"].glob("*.parquet"):
+        table = pq.read_table(path).drop_columns(["select", "filters", "group_by", "order_by"])
+        pq.write_table(table, tmp_path / path.name)
+    view = dataset_view(tmp_path)
+    assert view.selected_chart == ""
+    assert view.columns_chart == dataset_view(artifacts["dataset"]).columns_chart
+    assert len(view.samples) == len(dataset_view(artifacts["dataset"]).samples)
+
+
 def test_splits_that_test_generalization_are_counted(
     artifacts: dict[str, Any], tmp_path: Path
 ) -> None:

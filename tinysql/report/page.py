@@ -13,9 +13,11 @@ from typing import Any
 from markupsafe import Markup
 
 from tinysql.report import causal, rows, sections
+from tinysql.report.adapters import adapters_view
 from tinysql.report.charts import Span, waterfall
+from tinysql.report.comparison import comparison_view
 from tinysql.report.marking import clip, visible
-from tinysql.report.svg import duration
+from tinysql.report.svg import duration, size
 from tinysql.report.template import load_template
 
 SECTIONS = (
@@ -25,6 +27,8 @@ SECTIONS = (
     ("curves", "Learning curves"),
     ("scores", "Scores"),
     ("errors", "Wrong answers"),
+    ("comparison", "Base and tuned"),
+    ("adapters", "Adapters"),
     ("patching", "Patching"),
     ("saes", "Autoencoders"),
     ("provenance", "Provenance"),
@@ -40,6 +44,7 @@ class StepView:
     identity: str
     path: str
     took: str
+    memory: str
     config: str
     metrics: str
 
@@ -48,23 +53,27 @@ def build_report(
     out_dir: Path,
     *,
     dataset: Path,
-    base: Path | None,
     model: Path,
     evaluation: Path,
-    pairs: Path | None,
-    patching: Path | None,
-    sae: Path | None,
     run: Mapping[str, Any],
+    base: Path | None = None,
+    baseline: Path | None = None,
+    adapter_study: Path | None = None,
+    pairs: Path | None = None,
+    patching: Path | None = None,
+    sae: Path | None = None,
 ) -> dict[str, Any]:
     """Write `out_dir`/report.html.
 
     Args:
         out_dir: an existing directory.
         dataset, model, evaluation: local artifact directories.
-        base, pairs, patching, sae: the same; None if the recipe has no such step, and then the
-            section says so.
-        run: recipe (str), steps (a list of {name, kind, identity, path, seconds, config, metrics}),
-            code_version (str), environment (a dict), created_at (str).
+        run: recipe (str), steps (a list of {name, kind, identity, path, seconds,
+            peak_memory_bytes, config, metrics}), code_version (str), environment (a dict),
+            created_at (str).
+        base, baseline, adapter_study, pairs, patching, sae: directories, too; None if the recipe
+            has no such step, and then the section says so. The baseline is the evaluation of
+            another model on the same rows.
 
     Returns:
         bytes (size of the page), sections (their ids), wrong_answers (number shown or not).
@@ -83,6 +92,8 @@ def build_report(
         scores=sections.scores_view(evaluation),
         failed=failed,
         wrong=wrong,
+        comparison=comparison_view(baseline, evaluation) if baseline else None,
+        adapters=adapters_view(adapter_study, run["steps"]) if adapter_study else None,
         features=causal.patching_view(patching, pairs) if patching else None,
         has_pairs=pairs is not None,
         saes=causal.saes_view(sae) if sae else None,
@@ -113,6 +124,7 @@ def _step_view(step: Mapping[str, Any]) -> StepView:
         identity=step["identity"],
         path=step["path"],
         took=duration(step["seconds"]),
+        memory=size(step["peak_memory_bytes"]),
         config=_pretty(step["config"]),
         metrics=_pretty(step["metrics"]),
     )

@@ -16,6 +16,7 @@ from tinysql.report.charts import Bar, bar_chart, column_chart
 from tinysql.report.marking import Mark, Segment, highlight
 
 SAMPLES = 6
+_SELECT = "select"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class DatasetView:
-    """Counts, distributions and samples of a dataset."""
+    """Counts, distributions and samples of a dataset.
+
+    There is no selected_chart of rows of others, which do not say what they select.
+    """
 
     counts: Mapping[str, int]
     splits_chart: str
@@ -54,12 +58,19 @@ def dataset_view(directory: Path) -> DatasetView:
             [Bar(split, count) for split, count in counts.items()], label="Rows per split"
         ),
         columns_chart=_lengths_chart(every, "columns", "columns in the schema"),
-        selected_chart=_lengths_chart(every, "select", "selected columns"),
+        selected_chart=_lengths_chart(
+            [path for path in every if _SELECT in pq.read_schema(path).names],
+            _SELECT,
+            "selected columns",
+        ),
         samples=_samples(directory, _spread_rows(files["test"], SAMPLES)),
     )
 
 
 def _lengths_chart(paths: Sequence[Path], column: str, title: str) -> str:
+    """The distribution of how long the lists of a column are; "" of no files."""
+    if not paths:
+        return ""
     tally: Counter[int] = Counter()
     for path in paths:
         lengths = pc.list_value_length(pq.read_table(path, columns=[column])[column])
@@ -100,7 +111,7 @@ def _samples(directory: Path, rows: Sequence[Mapping[str, Any]]) -> tuple[Sample
 
 def _sample(row: Mapping[str, Any]) -> Sample:
     marks: dict[str, list[Mark]] = {"question": [], "schema": [], "sql": []}
-    columns = _column_marks(row)
+    columns = _column_marks(row) if row["mentions"] else {}
     for mention in row["mentions"]:
         text, part, *numbers = mention["key"].split(".")
         if text == "schema" and part == "column":

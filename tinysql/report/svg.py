@@ -77,6 +77,14 @@ def percent(rate: float | None) -> str:
     return "n/a" if rate is None or not math.isfinite(rate) else f"{100 * rate:.1f}%"
 
 
+def size(num_bytes: float) -> str:
+    """An amount of memory or disk in its largest decimal unit."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if num_bytes >= unit:
+            return f"{num_bytes / unit:.3g} {name}"
+    return f"{num_bytes:.0f} bytes"
+
+
 def duration(seconds: float) -> str:
     """A time span in its two largest units."""
     if seconds < 9.95:

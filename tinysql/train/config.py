@@ -130,6 +130,17 @@ class TrainingConfig(Config):
         return 1.0 if self.schedule == "constant" else left
 
 
+class AdapterStudyConfig(Config):
+    """On how much text a model with adapters is compared with its base."""
+
+    rows: int | None = Field(default=500, ge=1)
+    """Validation rows, from the first, whose loss is measured; None means all."""
+    checked_rows: int = Field(default=8, ge=1)
+    """Of these, from the first, rows whose logits are compared."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the bootstrap."""
+
+
 def identify_training(config: TrainingConfig) -> dict[str, Any]:
     """What decides the weights: not how a step is carried out, nor adapters that are not there."""
     left_out = {"runtime"} if config.has_adapters else {"runtime", "adapter"}
