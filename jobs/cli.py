@@ -16,8 +16,8 @@ from jobs.score import score
 from jobs.show import show
 
 _STEPS = (
-    "dataset", "natural", "import", "verification", "export", "base", "model", "evaluation",
-    "pairs", "patching", "sae",
+    "dataset", "natural", "import", "verification", "export", "base", "sweep", "model",
+    "evaluation", "pairs", "patching", "sae",
 )  # fmt: skip
 
 

@@ -34,15 +34,7 @@ def train_and_save(
     Returns the summary, how fast it went and on how many workers, on every rank.
     """
     model, tokenizer = loaded
-    max_tokens = model.config.max_position_embeddings
-    rows = Splits(
-        *(
-            tokenize_split(
-                dataset, split, tokenizer, max_tokens=max_tokens, cache=worker.cache / "tokens"
-            )
-            for split in ("train", "validation")
-        )
-    )
+    rows = tokenized_splits(dataset, loaded, worker.cache)
     num_parameters = model.num_parameters()
     adapted = add_adapters(model, config, device=worker.device) if config.has_adapters else None
     num_trained = model.num_parameters(only_trainable=True)
@@ -61,6 +53,18 @@ def train_and_save(
     padding = next((each["padding"] for each in reversed(log) if "padding" in each), 0.0)
     about = {"workers": worker.world_size, "computed_in": computed, "padding": padding}
     return {**summary, **speed, **about}
+
+
+def tokenized_splits(dataset: Path, loaded: Loaded, cache: Path) -> Splits:
+    """The rows to train and to validate on; token ids are left in the cache of this machine."""
+    model, tokenizer = loaded
+    max_tokens = model.config.max_position_embeddings
+    return Splits(
+        *(
+            tokenize_split(dataset, split, tokenizer, max_tokens=max_tokens, cache=cache / "tokens")
+            for split in ("train", "validation")
+        )
+    )
 
 
 _LOG_SCHEMA = pa.schema(
