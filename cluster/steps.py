@@ -59,6 +59,8 @@ class StepKind:
     """A short name for people, from the config."""
     identify: Callable[[Any], dict[str, Any]] | None = None
     """The science fields of the config; None means all of its fields."""
+    note: Callable[[Any], str] = lambda _: ""
+    """What a plan should say of it in a few words, from the config: "12 trials"."""
 
     def __post_init__(self) -> None:
         if not _KIND_NAME.fullmatch(self.name) or self.name in _RESERVED_KINDS:

@@ -10,11 +10,17 @@ from typing import Any
 from cluster.errors import UserError
 from cluster.steps import StepContext, StepKind
 from jobs.bucket_models import local_copy
-from tinysql.train.config import BaseConfig, identify_base
+from tinysql.train.config import UNCHOSEN, BaseConfig, identify_base
 
 
 def run(context: StepContext, config: BaseConfig) -> dict[str, Any]:
     """Pre-train from scratch on the dataset, or copy a model into the store."""
+    if config.revision == UNCHOSEN:
+        name = context.step.name
+        raise UserError(
+            f"{name}.revision: not chosen yet; `tinysql models pull {config.source}` prints the "
+            f"commit to give as --set {name}.revision=COMMIT"
+        )
     from cluster.fanout import Shard, map_shards  # noqa: PLC0415
     from cluster.gang import run_gang  # noqa: PLC0415
 
@@ -73,7 +79,11 @@ def _slug(config: BaseConfig) -> str:
     return "local"
 
 
-KIND: StepKind = StepKind("base", 1, BaseConfig, _parents, run, _slug, _identify)
+def _note(config: BaseConfig) -> str:
+    return "revision not chosen yet" if config.revision == UNCHOSEN else ""
+
+
+KIND: StepKind = StepKind("base", 1, BaseConfig, _parents, run, _slug, _identify, _note)
 
 if __name__ == "__main__":
     from jobs.entry import main, step_command

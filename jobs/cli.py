@@ -16,7 +16,7 @@ from jobs.score import score
 from jobs.show import show
 
 _STEPS = (
-    "dataset", "natural", "import", "mixture", "verification", "export", "base", "model",
+    "dataset", "natural", "import", "mixture", "verification", "export", "base", "sweep", "model",
     "evaluation", "forgetting", "pairs", "patching", "sae", "adapter_study",
 )  # fmt: skip
 

@@ -5,6 +5,7 @@ Everything here goes to stderr, so that stdout carries results only.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -101,6 +102,9 @@ def plan_table(plan: Sequence[Planned]) -> Table:
     for planned in plan:
         step = planned.step
         state = "[green]committed[/], reused" if planned.manifest else "[yellow]to run[/]"
+        note = step.kind.note(step.config)
+        if note:
+            state += f", {note}"
         table.add_row(step.name, step.kind.name, step.path, state)
     return table
 
@@ -113,21 +117,39 @@ def result_line(result: Result) -> str:
 
 
 def headline(results: Sequence[Result]) -> str | None:
-    """What a reader wants first: what stages forgot, or the execution accuracy of a model."""
+    """What a reader wants first: what stages forgot; or how good models are, and sweeps' best."""
     for result in results:
         if result.step.kind.name == "forgetting":
             words = result.manifest.metrics["words"]
             assert isinstance(words, list)
             return "\n".join(map(str, words))
+    scores = [result for result in results if result.step.kind.name == "evaluation"]
+    lines = [_accuracy(result, is_alone=len(scores) == 1) for result in scores]
     for result in results:
-        if result.step.kind.name == "evaluation":
-            score = result.manifest.metrics["execution"]
-            assert isinstance(score, dict)
-            return (
-                f"execution accuracy {score['rate']:.4f}  ({score['k']}/{score['n']}, "
-                f"95% interval {score['low']:.4f} to {score['high']:.4f})"
-            )
-    return None
+        if result.step.kind.name == "sweep":
+            lines += _best(result)
+    return "\n".join(lines) or None
+
+
+def _accuracy(result: Result, *, is_alone: bool) -> str:
+    score = result.manifest.metrics["execution"]
+    assert isinstance(score, dict)
+    return (
+        ("" if is_alone else f"{result.step.name}: ")
+        + f"execution accuracy {score['rate']:.4f}  ({score['k']}/{score['n']}, "
+        f"95% interval {score['low']:.4f} to {score['high']:.4f})"
+    )
+
+
+def _best(result: Result) -> Iterator[str]:
+    metrics: Any = result.manifest.metrics
+    for dataset, best in metrics["best"].items():
+        settings = ", ".join(f"{name} {value}" for name, value in best["settings"].items())
+        yield (
+            f"{result.step.name}: best of {metrics['trials']} trials on {dataset} is "
+            f"{best['trial']} ({settings}): loss {best['validation_loss']:.4f}, "
+            f"exact match {best['validation_exact_match']:.4f}"
+        )
 
 
 def _note(info: dict[str, object]) -> str:

@@ -14,12 +14,13 @@ from jobs.pairs import KIND as PAIRS
 from jobs.patching import KIND as PATCHING
 from jobs.report import KIND as REPORT
 from jobs.sae import KIND as SAE
+from jobs.sweep import KIND as SWEEP
 from jobs.verification import KIND as VERIFICATION
 
 KINDS = {
     kind.name: kind
     for kind in (
-        DATASET, NATURAL, IMPORT, MIXTURE, VERIFICATION, EXPORT, BASE, MODEL, EVALUATION,
+        DATASET, NATURAL, IMPORT, MIXTURE, VERIFICATION, EXPORT, BASE, SWEEP, MODEL, EVALUATION,
         FORGETTING, PAIRS, PATCHING, SAE, ADAPTER_STUDY, REPORT,
     )
 }  # fmt: skip

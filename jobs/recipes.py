@@ -6,6 +6,8 @@
         config: {...}     # fields of the kind's configuration; what is left out has its default
         uses: {...}       # role -> step name; a role is served by the step of its name by default
         resources: {...}  # workers, cpus_per_worker, gpus_per_worker: where it runs, not what it is
+      model-{size}:       # a step for each value of size: model-1, model-2 (see jobs/grids.py)
+        for: {size: [1, 2]}
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cluster.errors import UserError
 from cluster.steps import Resources, Step, StepKind
+from jobs.grids import multiplied
 
 _DATASETS = ("dataset", "natural", "import", "mixture")
 _SERVED_BY = {
@@ -41,6 +44,7 @@ class StepEntry(BaseModel):
     config: dict[str, Any] = Field(default_factory=dict)
     uses: dict[str, str] = Field(default_factory=dict)
     resources: Resources = Resources()
+    axes: dict[str, tuple[str | int | float, ...]] = Field(default_factory=dict, alias="for")
 
 
 class Recipe(BaseModel):
@@ -69,14 +73,14 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
 def make_recipe(written: object, where: str, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe of parsed YAML, with `step.field=value` overrides applied.
 
+    An override of a step with `for` is one of all that it stands for, unless they have their own.
     where: what the user calls it. Raises UserError when it is none.
     """
     recipe = _check(written, where)
-    for override in overrides:
-        written = recipe.model_dump(exclude_unset=True)
-        _override(written, override)
-        recipe = _check(written, f"--set {override!r}")
-    return recipe
+    of_written = [each for each in overrides if each.partition(".")[0] in recipe.steps]
+    recipe = _overridden(recipe, of_written)
+    recipe = _check({**_dumped(recipe), "steps": multiplied(_dumped(recipe)["steps"])}, where)
+    return _overridden(recipe, [each for each in overrides if each not in of_written])
 
 
 def build_steps(recipe: Recipe, kinds: Mapping[str, StepKind]) -> dict[str, Step]:
@@ -96,7 +100,8 @@ def build_steps(recipe: Recipe, kinds: Mapping[str, StepKind]) -> dict[str, Step
             kind = _kind_of(name, entry, kinds)
             config = _config_of(name, entry, kind)
             roles = kind.parents(config)
-            _check_uses(name, entry, roles if kind.name in _NAMED_BY_CONFIG else _roles(kinds))
+            named = kind.name in _NAMED_BY_CONFIG
+            _check_uses(name, entry, roles if named else _roles(kinds, roles))
             parents = {
                 role: build(entry.uses.get(role, role), (*wanted_by, name)) for role in roles
             }
@@ -170,6 +175,18 @@ def _check(written: object, where: str) -> Recipe:
         raise UserError(f"{where}: {first_problem(error)}") from error
 
 
+def _dumped(recipe: Recipe) -> dict[str, Any]:
+    return recipe.model_dump(exclude_unset=True, by_alias=True)
+
+
+def _overridden(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    for override in overrides:
+        written = _dumped(recipe)
+        _override(written, override)
+        recipe = _check(written, f"--set {override!r}")
+    return recipe
+
+
 class _UniqueKeys(yaml.SafeLoader):
     """YAML lets the last of two equal keys win, which in a recipe is a mistake."""
 
@@ -190,7 +207,7 @@ def _parse(text: str, where: str) -> Any:
 
 
 def _override(written: dict[str, Any], override: str) -> None:
-    """Set `step.field[.field]=value`; `resources` and `uses` of a step are beside its config."""
+    """Set `step.field[.field]=value`; what else a step has is beside its config."""
     path, equals, value = override.partition("=")
     step, *fields = path.split(".")
     if not equals or not fields:
@@ -199,7 +216,7 @@ def _override(written: dict[str, Any], override: str) -> None:
     if step not in steps:
         raise UserError(f"--set {override!r}: no step {step!r}; expected one of {', '.join(steps)}")
     entry = steps[step]
-    beside = fields[0] in ("resources", "uses")
+    beside = fields[0] in ("resources", "uses", "for")
     place = entry if beside else entry.setdefault("config", {})
     for name in fields[:-1]:
         place = place.setdefault(name, {})
@@ -224,9 +241,9 @@ def _config_of(name: str, entry: StepEntry, kind: StepKind) -> BaseModel:
         raise UserError(f"steps.{name}.config.{first_problem(error)}") from error
 
 
-def _roles(kinds: Iterable[str]) -> list[str]:
-    """Every role whose name does not depend on a configuration."""
-    return list(dict.fromkeys([*kinds, *_SERVED_BY]))
+def _roles(kinds: Iterable[str], own: Iterable[str]) -> list[str]:
+    """Every role that some kind takes: a kind's name, what several can play, and the step's own."""
+    return list(dict.fromkeys([*kinds, *_SERVED_BY, *own]))
 
 
 def _check_uses(name: str, entry: StepEntry, roles: Iterable[str]) -> None:
@@ -239,7 +256,9 @@ def _check_uses(name: str, entry: StepEntry, roles: Iterable[str]) -> None:
 
 def _check_parents(name: str, kind: StepKind, parents: Mapping[str, Step]) -> None:
     for role, parent in parents.items():
-        kinds = _NAMED_BY_CONFIG.get(kind.name) or _SERVED_BY.get(role, (role,))
+        # A role such as dataset-synonyms is one of several that a dataset plays.
+        played = role.partition("-")[0]
+        kinds = _NAMED_BY_CONFIG.get(kind.name) or _SERVED_BY.get(played, (played,))
         if parent.kind.name not in kinds:
             raise UserError(
                 f"steps.{name}.uses: {role} got {parent.name!r}, a {parent.kind.name} step; "

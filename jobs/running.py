@@ -94,7 +94,7 @@ def run_targets(
         console.print("everything was reused, nothing ran", highlight=False)
     sentence = headline(results)
     if sentence:
-        console.print(f"[bold]{sentence}[/]", highlight=False, soft_wrap=True)
+        console.print(sentence, style="bold", markup=False, highlight=False, soft_wrap=True)
     if options.as_json:
         print(json.dumps(_summary(about, options, results)))  # noqa: T201
     return results
@@ -133,6 +133,7 @@ def _print_plan(
                 "path": entry.step.path,
                 "committed": entry.manifest is not None,
             }
+            | ({"note": note} if (note := entry.step.kind.note(entry.step.config)) else {})
             for entry in planned
         ]
         print(json.dumps({**about, "store": options.store, "plan": steps}))  # noqa: T201

@@ -16,7 +16,7 @@ MAY_IMPORT = {"jobs": {"cluster", "tinysql"}, "cluster": set(), "tinysql": set()
 _MODELS = ("tinysql/models/", "tinysql/train/", "tinysql/evaluate/", "tinysql/interp/")
 ONLY_IN = {
     "ray": ("cluster/connect.py", "cluster/fanout.py", "cluster/gang.py", "cluster/metrics.py",
-            "cluster/ranks.py"),
+            "cluster/ranks.py", "cluster/sweep.py"),
     "s3fs": ("cluster/bucket.py",),
     "fsspec": ("cluster/bucket.py",),
     "aiohttp": ("cluster/bucket.py",),
@@ -138,7 +138,8 @@ def named_functions() -> list[str]:
             for path, tree in TREES.items()
             if path.startswith("jobs/")
             for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("map_shards", "run_gang")
+            if isinstance(node, ast.Call)
+            and ast.unparse(node.func) in ("map_shards", "run_gang", "run_trials")
             if isinstance(node.args[1], ast.Constant)
         }
     )
@@ -154,7 +155,8 @@ def test_function_that_a_step_names_exists(function: str) -> None:
 
 def test_every_step_that_fans_out_names_its_function() -> None:
     callers = [path for path, names in IMPORTS.items()
-               if names & {"cluster.fanout.map_shards", "cluster.gang.run_gang"}]  # fmt: skip
+               if names & {"cluster.fanout.map_shards", "cluster.gang.run_gang",
+                           "cluster.sweep.run_trials"}]  # fmt: skip
     assert len(named_functions()) >= len(callers) > 0
 
 

@@ -107,3 +107,40 @@ def count_steps(
         "device": device,
         "threads": torch.get_num_threads(),
     }
+
+
+def try_loss(
+    *,
+    device: str,
+    report: Callable[[dict], None],
+    save: Callable[[Path, dict], None],
+    cache: Path,  # noqa: ARG001
+    restore: Path | None,
+    loss: float,
+    trace: str,
+    num_steps: int = 8,
+    kill_at: int | None = None,
+    failure: str | None = None,
+    gives_up_at: int | None = None,
+    seconds: float = 0.0,
+) -> str | None:
+    """A trial whose loss stays what it is, and who leaves one trace per start."""
+    assert device == "cpu"
+    done = json.loads((restore / "done.json").read_text()) if restore else 0
+    Path(trace, f"{loss}-from-{done}-{time.time_ns()}").touch()
+    while done < num_steps:
+        done += 1
+        time.sleep(seconds)
+        if failure:
+            raise UserError(failure) if failure.endswith("!") else KeyError(failure)
+        if done == gives_up_at:
+            return f"gave up at step {done}"
+        if done == kill_at and not (killed := Path(trace, "killed")).exists():
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        report({"step": done, "num_steps": num_steps, "loss": loss, "seconds": 0.0})
+        folder = Path(trace).parent / f"checkpoint-{loss}-{done}"
+        folder.mkdir()
+        (folder / "done.json").write_text(json.dumps(done))
+        save(folder, {"step": done})
+    return None

@@ -20,8 +20,8 @@ from jobs.recipes import load_recipe, recipe_names
 
 VERBS = (
     "run", "ls", "show", "report", "gc", "finetune", "evaluate", "score", "equivalent",
-    "dataset", "natural", "import", "verification", "export", "base", "model", "evaluation",
-    "pairs", "patching", "sae",
+    "dataset", "natural", "import", "verification", "export", "base", "sweep", "model",
+    "evaluation", "pairs", "patching", "sae",
 )  # fmt: skip
 DATA_VERBS = ("generate", "verify", "export", "import", "pairs", "stats")
 MODEL_VERBS = ("ls", "pull")

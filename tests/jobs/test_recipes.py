@@ -137,19 +137,26 @@ def test_step_can_use_steps_of_other_names(tmp_path: Path):
     assert tried.parents["dataset"].identity == steps["hard"].identity
 
 
-def test_evaluation_can_be_compared_with_another_one(tmp_path: Path):
-    recipe = tmp_path / "compared.yaml"
+def test_roles_that_are_no_kinds_can_be_given(tmp_path: Path):
+    recipe = tmp_path / "roles.yaml"
     recipe.write_text(
-        "description: before and after\n"
+        "description: before and after, and a sweep over two datasets\n"
         "steps:\n"
         "  dataset: {}\n"
+        "  other: {kind: dataset, config: {seed: 1}}\n"
         "  base: {}\n"
         "  before: {kind: evaluation, uses: {model: base}}\n"
         "  model: {config: {prompt_weight: 0, steps: 1, lr: 1}}\n"
-        "  evaluation: {uses: {baseline: before}, config: {compare: true}}\n"
+        "  after: {kind: evaluation, uses: {baseline: before}, config: {compare: true}}\n"
+        "  sweep:\n"
+        "    uses: {dataset-b: other}\n"
+        "    config:\n"
+        "      training: {prompt_weight: 0, steps: 1}\n"
+        "      grid: {dataset: [dataset, dataset-b], lr: [1]}\n"
     )
     steps = build_steps(load_recipe(str(recipe)), KINDS)
-    assert steps["evaluation"].parents["baseline"] is steps["before"]
+    assert steps["after"].parents["baseline"] is steps["before"]
+    assert steps["sweep"].parents["dataset-b"] is steps["other"]
 
 
 # What a recipe file holds, or the name of a recipe; overrides; part of the message.

@@ -15,6 +15,8 @@ from tinysql.models.registry import hub_id, is_hub_id
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 """What is taken of a model from elsewhere: no pickles and no code."""
+UNCHOSEN = "0" * 40
+"""A commit that no repository has: stands in a recipe for one that its user has to choose."""
 _LOWEST_RATE = 0.02
 """Of the peak learning rate, at the end of a schedule."""
 
@@ -154,7 +156,8 @@ class BaseConfig(Config):
     """"scratch", a short name such as "bm2" (see tinysql/models/registry.py) or a Hub id such as
     "Qwen/Qwen2.5-0.5B-Instruct", a local directory, or s3://bucket/prefix."""
     revision: str | None = None
-    """Commit of the Hub model; None for any other source."""
+    """Commit of the Hub model, or forty zeros for one that is yet to be chosen; None for any other
+    source."""
     architecture: ArchitectureConfig = ArchitectureConfig()
     """Dimensions, from scratch only."""
     vocab_size: int = Field(default=4096, ge=300)

@@ -38,15 +38,7 @@ def train_and_save(
     Returns the summary, how fast it went and on how many workers, on every rank.
     """
     model, tokenizer = loaded
-    max_tokens = model.config.max_position_embeddings
-    rows = Splits(
-        *(
-            tokenize_split(
-                dataset, split, tokenizer, max_tokens=max_tokens, cache=worker.cache / "tokens"
-            )
-            for split in ("train", "validation")
-        )
-    )
+    rows = tokenized_splits(dataset, loaded, worker.cache)
     num_parameters = model.num_parameters()
     adapted = add_adapters(model, config, device=worker.device) if config.has_adapters else None
     num_trained = model.num_parameters(only_trainable=True)
@@ -83,6 +75,18 @@ def _use_of_gpu(
     share = utilization(rate, torch.cuda.get_device_name(worker.device))
     found = {"gpu_memory_bytes": float(torch.cuda.max_memory_allocated(worker.device))}
     return found if share is None else {**found, "mfu": share}
+
+
+def tokenized_splits(dataset: Path, loaded: Loaded, cache: Path) -> Splits:
+    """The rows to train and to validate on; token ids are left in the cache of this machine."""
+    model, tokenizer = loaded
+    max_tokens = model.config.max_position_embeddings
+    return Splits(
+        *(
+            tokenize_split(dataset, split, tokenizer, max_tokens=max_tokens, cache=cache / "tokens")
+            for split in ("train", "validation")
+        )
+    )
 
 
 _LOG_SCHEMA = pa.schema(

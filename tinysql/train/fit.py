@@ -21,7 +21,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from tinysql.errors import InputError
+from tinysql.errors import Diverged, InputError
 from tinysql.train.batches import Batch, batch_order, make_batch, total_weight
 from tinysql.train.canary import prove_layouts
 from tinysql.train.config import TrainingConfig
@@ -168,7 +168,7 @@ class _Run:
     def log_training(self) -> None:
         """Add the mean loss since the last such record to the log.
 
-        Raises InputError: it is no number.
+        Raises Diverged: it is no number.
         """
         mean = torch.stack(self._losses).mean().item()
         sums = torch.tensor(
@@ -179,7 +179,7 @@ class _Run:
         total, taken, positions = sums.tolist()
         loss = total / self.worker.world_size
         if not math.isfinite(loss):
-            raise InputError(
+            raise Diverged(
                 f"the loss is {loss} at step {self.step}: lower lr (got {self.config.lr}) or raise "
                 f"warmup_steps (got {self.config.warmup_steps}); the last checkpoint is kept"
             )
