@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from model_folders import write_model
 from processes import Start, Tinysql
-from small_models import write_model
 
 from jobs.kinds import KINDS
 from jobs.recipes import build_steps, load_recipe, make_recipe

@@ -12,7 +12,8 @@ from tinysql.models.files import load_model
 from tinysql.train.adapters import add_adapters
 from tinysql.train.config import TrainingConfig
 from tinysql.train.finetune import tokenized_splits
-from tinysql.train.fit import Record, Worker, fit
+from tinysql.train.fit import fit
+from tinysql.train.worker import Record, Worker
 
 
 def train_trial(
