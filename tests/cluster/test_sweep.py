@@ -63,6 +63,7 @@ def test_bad_trials_are_given_up_and_a_rerun_trains_none(context: StepContext, t
     assert ended(run_trials(context, FUNCTION, more, gpu=False, asha=ASHA))[-1] == ("stopped", 2)
 
 
+@pytest.mark.long
 def test_without_asha_every_trial_comes_to_its_end(context: StepContext, trace: Path):
     trials = [trial(trace, 0.1), trial(trace, 0.9, gives_up_at=3)]
     receipts = run_trials(context, FUNCTION, trials, gpu=False, asha=None)
@@ -70,6 +71,7 @@ def test_without_asha_every_trial_comes_to_its_end(context: StepContext, trace: 
     assert receipts[1].metrics["reason"] == "gave up at step 3"
 
 
+@pytest.mark.long
 def test_lost_process_goes_on_from_the_last_checkpoint(context: StepContext, trace: Path):
     trials = [trial(trace, 0.1, kill_at=4), trial(trace, 0.05)]
     receipts = run_trials(context, FUNCTION, trials, gpu=False, asha=ASHA)
@@ -88,6 +90,7 @@ def test_error_of_the_user_names_the_trial_and_keeps_the_others(context: StepCon
     assert [loss for loss, _ in starts(trace)] == ["0.1", "0.2", "0.1"]
 
 
+@pytest.mark.long
 def test_error_of_the_program_is_not_tried_again(context: StepContext, trace: Path):
     with pytest.raises(FanoutError) as caught:
         run_trials(context, FUNCTION, [trial(trace, 0.1, failure="x")], gpu=False, asha=None)

@@ -10,7 +10,7 @@ RECIPE = str(ROOT / "tests" / "fixtures" / "tiny_lora.yaml")
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_adapters_are_trained_compared_studied_and_shown(tinysql: Tinysql, tmp_path: Path) -> None:
     done = tinysql("report", RECIPE, "--store", "runs", "--json", timeout=500)

@@ -44,6 +44,7 @@ def test_bucket_and_directory_with_the_same_files_are_one_base(
 
 
 @pytest.mark.ray
+@pytest.mark.long
 def test_model_of_a_bucket_is_copied_into_the_store(
     tinysql: Tinysql, bucket: str, s3_environment: dict[str, str], tmp_path: Path
 ):

@@ -280,7 +280,7 @@ steps:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_curriculum_runs_from_nothing_to_a_matrix(tinysql: Tinysql, tmp_path: Path):
     recipe = tmp_path / "stages.yaml"

@@ -83,6 +83,7 @@ def test_directory_needs_no_dot_before_it(
 
 
 @pytest.mark.ray
+@pytest.mark.long
 def test_adapters_are_trained_and_a_second_run_reuses_them(
     tinysql: Tinysql, tmp_path: Path, arguments: list[str]
 ):

@@ -90,6 +90,7 @@ def test_base_without_a_commit_is_one_line(tinysql: Tinysql):
 
 
 @pytest.mark.ray
+@pytest.mark.long
 def test_sweep_finds_the_best_and_leaves_a_recipe_of_it(
     tinysql: Tinysql, tmp_path: Path, recipe: str
 ):
@@ -115,7 +116,7 @@ def test_sweep_finds_the_best_and_leaves_a_recipe_of_it(
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_killed_sweep_goes_on_and_comes_to_the_same(
     tinysql: Tinysql, start: Start, tmp_path: Path, recipe: str
