@@ -89,13 +89,16 @@ def run_gang(
 
 def _stop(running: ray.ObjectRef) -> None:
     """Ends the trainer if it still runs."""
+    ended: list[ray.ObjectRef] = []
     try:
         # Asked to stop, Ray Train gives the ranks' CPUs back; killed, without a dashboard it never
         # does while this process lives.
         ray.cancel(running)
-        ray.wait([running], timeout=_STOP_SECONDS)
+        ended, _ = ray.wait([running], timeout=_STOP_SECONDS)
     finally:
-        ray.cancel(running, force=True)
+        # Forcing what has just ended by itself can end this process: a failed check inside Ray.
+        if not ended:
+            ray.cancel(running, force=True)
 
 
 def _show(context: StepContext, row: Mapping[str, Any], shown: int) -> int:
