@@ -7,7 +7,6 @@ cluster has room for are submitted, which is enough to make an autoscaler grow i
 """
 
 import math
-import tempfile
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -20,8 +19,9 @@ import ray
 from pydantic import JsonValue
 from ray.exceptions import RayError, RayTaskError
 
-from cluster.artifact import ArtifactRef, Attempt, Receipt
+from cluster.artifact import ArtifactRef, Attempt, Receipt, default_cache_dir
 from cluster.manifest import Meter, Usage
+from cluster.scratch import scratch
 from cluster.steps import Resources, StepContext
 
 SYSTEM_RETRIES = 3
@@ -53,6 +53,11 @@ class Inputs:
         """The parents of the step in these roles; None means all."""
         wanted = context.inputs if roles is None else roles
         return cls({role: context.inputs[role] for role in wanted}, context.cache)
+
+    @property
+    def kept_dir(self) -> Path:
+        """Where functions leave what is worth keeping on this machine between their starts."""
+        return (self.cache or default_cache_dir()) / "gang"
 
     def local_dirs(self) -> dict[str, Path]:
         return {role: ref.local_dir(self.cache) for role, ref in self.refs.items()}
@@ -224,7 +229,7 @@ def _first_line(error: BaseException) -> str:
 def _run_shard(work: _Work, shard: Shard) -> Receipt:
     """Runs on a worker. A retry after a lost worker is harmless: the first receipt wins."""
     meter = Meter()
-    with tempfile.TemporaryDirectory(prefix="shard-") as folder:
+    with scratch("shard-") as folder:
         out_dir = Path(folder)
         placement = {"device": "cuda"} if work.gpus else {}
         arguments = {**work.inputs.local_dirs(), **shard.arguments, **placement}

@@ -51,14 +51,14 @@ def run_gang(
     The function, named as "package.module.function", is imported by the ranks alone: every one
     calls function(out_dir, **local parent directories, rank=, world_size=, local_rank=, device=,
     log=, save=, is_ending=, cache=, restore=, **arguments). log(row) counts on rank 0 only; its
-    "step" moves the progress bar and its "num_steps", if any, is the total. save(folder, metrics)
-    takes the folder over; it must be called by all ranks together, with the same metrics["step"].
-    is_ending() says, to all ranks that ask together, whether a machine is about to be taken away.
-    cache is a folder of the machine, which later starts find again. restore is what save was
-    given, of all ranks merged. Rank 0's metrics and files below out_dir
-    are the result. Where the step does not say how many workers it wants, their number divides
-    shared_rows. The last two checkpoints are kept; with best, the last and those two that have the
-    lowest metrics[best].
+    "step" moves the progress bar and its "num_steps", if any, is the total. save(metrics) is a
+    context with an empty folder, which becomes a checkpoint on leaving it; all ranks must enter it
+    together, with the same metrics["step"]. is_ending() says, to all ranks that ask together,
+    whether a machine is about to be taken away. cache is a folder of the machine, which later
+    starts find again. restore is a copy of the last checkpoint, the files of all ranks merged.
+    Rank 0's metrics and files below out_dir are the result. Where the step does not say how many
+    workers it wants, their number divides shared_rows. The last two checkpoints are kept; with
+    best, the last and those two that have the lowest metrics[best].
 
     Raises what the function raised, with the rank's traceback as a note.
     """
@@ -106,10 +106,10 @@ def _show(context: StepContext, row: Mapping[str, Any], shown: int) -> int:
     if shown == 0 and "num_steps" in row:
         context.progress.start(context.step.name, row["num_steps"], "steps")
     step = max(shown, row.get("step", shown))
-    note = {"note": row["note"]} if "note" in row else {}
+    warning = {"warning": row["warning"]} if "warning" in row else {}
     hidden = {"step", "num_steps"}
     facts = numbers_in({key: value for key, value in row.items() if key not in hidden})
-    context.progress.advance(step - shown, **facts, **note)
+    context.progress.advance(step - shown, **facts, **warning)
     return step
 
 

@@ -2,7 +2,7 @@
 
 The runner calls start once per step with an unknown total and done at its end; whoever learns the
 total calls start again with it. info holds short facts to show beside the bar (loss=0.31,
-note="waiting for node-3 pid 71").
+note="waiting for node-3 pid 71"), or a warning, which stays on the screen.
 """
 
 from typing import Protocol

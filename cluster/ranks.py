@@ -10,9 +10,9 @@ Ray Train is about to delete.
 import logging
 import os
 import secrets
-import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,16 @@ from pydantic import JsonValue
 from ray import train
 from ray.train import collective
 
-from cluster.artifact import Attempt, default_cache_dir
+from cluster.artifact import Attempt
 from cluster.checkpoints import checkpoint_name, find_checkpoint, list_files, load_checkpoint
 from cluster.errors import IntegrityError
 from cluster.fanout import Inputs, load_function
 from cluster.manifest import Meter, Usage
 from cluster.metrics import Gauges
+from cluster.scratch import given_away, scratch
 
 SHARD = "gang"
 RUN_NAME = "train"
-_CACHE = "gang"
 _log = logging.getLogger(__name__)
 
 
@@ -98,7 +98,7 @@ def train_rank(config: dict[str, GangWork]) -> None:
     rank, world_size = context.get_world_rank(), context.get_world_size()
     if not work.gpus:
         os.environ["DS_ACCELERATOR"] = "cpu"
-    with tempfile.TemporaryDirectory(prefix="gang-") as folder:
+    with scratch("gang-") as folder:
         out_dir, restore = Path(folder, "out"), Path(folder, "restore")
         out_dir.mkdir()
         start = _agree(work, rank, restore)
@@ -116,7 +116,7 @@ def train_rank(config: dict[str, GangWork]) -> None:
                 log=log,
                 save=_saver(rank, world_size, start.token),
                 is_ending=_is_ending,
-                cache=(work.inputs.cache or default_cache_dir()) / _CACHE,
+                cache=work.inputs.kept_dir,
                 restore=restore if start.checkpoint else None,
                 **work.arguments,
             )
@@ -142,7 +142,7 @@ def _agree(work: GangWork, rank: int, folder: Path) -> _Start:
 
         def warn(text: str) -> None:
             _log.warning(text)
-            work.board.post.remote({"note": text})
+            work.board.post.remote({"warning": text})
 
         found = "" if committed else find_checkpoint(work.attempt.store, work.root, folder, warn)
         start = _Start(committed, found, secrets.token_hex(4))
@@ -169,8 +169,13 @@ def _logger(work: GangWork) -> tuple[Callable[[dict], None], Callable[[], None]]
     return log, tracker.close
 
 
-def _saver(rank: int, world_size: int, token: str) -> Callable[[Path, dict], None]:
-    def save(folder: Path, metrics: dict[str, Any]) -> None:
+def _saver(
+    rank: int, world_size: int, token: str
+) -> Callable[[dict], AbstractContextManager[Path]]:
+    @contextmanager
+    def save(metrics: dict[str, Any]) -> Iterator[Path]:
+        folder = given_away("checkpoint-")
+        yield folder
         list_files(folder, rank, world_size)
         # Uploaded while training goes on, and then deleted here.
         train.report(

@@ -7,11 +7,13 @@ create-if-absent. A retry, a preemption, a duplicate tick, two people and Ctrl-C
 case: run it again. A failed or losing attempt only leaves unreferenced objects behind.
 """
 
+import json
 import logging
 import math
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +38,7 @@ from cluster.manifest import (
     read_manifest,
 )
 from cluster.progress import Progress
+from cluster.scratch import scratch
 from cluster.store import Store
 
 LEASE_NAME = "lease.json"
@@ -61,6 +64,8 @@ class StepKind:
     """The science fields of the config; None means all of its fields."""
     note: Callable[[Any], str] = lambda _: ""
     """What a plan should say of it in a few words, from the config: "12 trials"."""
+    check: Callable[[Any, "Resources"], None] = lambda _config, _resources: None
+    """Raises ValueError, in one line, where a config cannot be carried out with these resources."""
 
     def __post_init__(self) -> None:
         if not _KIND_NAME.fullmatch(self.name) or self.name in _RESERVED_KINDS:
@@ -157,11 +162,18 @@ class StepContext:
         """Directory with a verified copy of that parent's files."""
         return self.inputs[role].local_dir(self.cache)
 
-    def put_dir(self, local_dir: Path) -> list[ObjectRef]:
-        """Uploads a directory of results and adds them to the artifact."""
-        refs = self.attempt.put_dir(local_dir)
-        self.objects.extend(refs)
-        return refs
+    @contextmanager
+    def results(self) -> Iterator[Path]:
+        """An empty directory, whose files are added to the artifact unless an error is raised."""
+        with scratch("results-") as folder:
+            yield Path(folder)
+            self.objects.extend(self.attempt.put_dir(Path(folder)))
+
+    def put_json(self, name: str, record: object) -> None:
+        """Adds one file of JSON to the artifact."""
+        with self.results() as folder:
+            text = json.dumps(record, indent=1) + "\n"
+            (folder / name).write_text(text, encoding="utf-8")
 
     def include(self, receipt: Receipt) -> None:
         """Adds a finished shard, of this attempt or an earlier one, to the artifact."""

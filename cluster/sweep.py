@@ -8,37 +8,27 @@ is told first what the finished trials reported. Nothing of Tune's own outlives 
 """
 
 import os
-import secrets
-import shutil
-import tempfile
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
-from cluster.artifact import Attempt, Receipt, default_cache_dir
-from cluster.checkpoints import checkpoint_name, find_checkpoint, list_files
+from cluster.artifact import Receipt
 from cluster.errors import UserError
 from cluster.fanout import (
     SYSTEM_RETRIES,
     FanoutError,
     Inputs,
     gpus_per_worker,
-    is_user_error,
-    load_function,
     numbers_in,
 )
-from cluster.manifest import Meter, Usage
+from cluster.manifest import Usage
+from cluster.scratch import scratch
 from cluster.steps import StepContext
+from cluster.trials import FAILED, STOPPED, Failure, Trial, TrialWork, run_trial
 
-FINISHED, STOPPED, DIVERGED = "finished", "stopped", "diverged"
-"""How a trial ended: at its last step, given up by ASHA, or by itself before its last step."""
-_CACHE = "gang"  # what a gang keeps between starts serves trials, too
-_FAILED = "failed"
 _SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints to stdout whatever the verbosity is
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -46,19 +36,6 @@ _SETTINGS = {
     "TUNE_FORCE_TRIAL_CLEANUP_S": "15",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One training: its name within the step, and what it trains on."""
-
-    name: str
-    inputs: dict[str, str]
-    """The function's arguments that are directories of parents, and those parents' roles."""
-    arguments: dict[str, Any] = field(default_factory=dict)
-    """The other ones."""
-    group: str = ""
-    """Only trials of one group are compared."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +51,6 @@ class Asha:
     reduction_factor: float
 
 
-@dataclass(frozen=True)
-class _Work:
-    """All that trials need."""
-
-    attempt: Attempt
-    inputs: Inputs
-    function: str
-    trials: Sequence[Trial]
-    gpus: float
-
-    def root(self, trial: Trial) -> str:
-        """Where its checkpoints are."""
-        return f"{self.attempt.path}/trials/{trial.name}"
-
-
 def run_trials(
     context: StepContext, function: str, trials: Sequence[Trial], *, gpu: bool, asha: Asha | None
 ) -> list[Receipt]:
@@ -97,9 +59,9 @@ def run_trials(
     The function, named as "package.module.function", is imported by the trials alone:
     function(**directories of trial.inputs, device=, report=, save=, cache=, restore=,
     **trial.arguments). report(row), with numbers under "step" and "num_steps", returns unless the
-    trial is given up. save(folder, metrics) takes a checkpoint over; restore is what save was given
-    last. It returns None, or why it ended before its last step. A receipt's metrics have "ended",
-    "reason" and "rows". asha None gives no trial up.
+    trial is given up. save(metrics) is a context with an empty folder, kept on leaving it; restore
+    is a copy of the last one. It returns None, or why it ended before its last step. A receipt's
+    metrics have "ended", "reason" and "rows". asha None gives no trial up.
 
     Raises FanoutError once every other trial is done, or UserError where all failures are the
     user's: one line that names the trial.
@@ -111,7 +73,7 @@ def run_trials(
     if missing:
         resources = context.step.resources
         gpus = gpus_per_worker(resources) if gpu else 0.0
-        work = _Work(context.attempt, Inputs.of(context), function, missing, gpus)
+        work = TrialWork(context.attempt, Inputs.of(context), function, missing, gpus)
         groups = [trial.group for trial in missing]
         scheduler = _GroupedAsha(asha, groups) if asha else FIFOScheduler()
         for trial, receipt in zip(trials, found.values(), strict=True):
@@ -126,14 +88,14 @@ def run_trials(
 
 
 def _tune(
-    work: _Work, driver: "_Driver", scheduler: FIFOScheduler, cpus: float, workers: int | None
+    work: TrialWork, driver: "_Driver", scheduler: FIFOScheduler, cpus: float, workers: int | None
 ) -> None:
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     trainable = tune.with_resources(
-        tune.with_parameters(_run_trial, work=work), {"cpu": cpus, "gpu": work.gpus}
+        tune.with_parameters(run_trial, work=work), {"cpu": cpus, "gpu": work.gpus}
     )
-    with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
+    with scratch("sweep-") as folder:
         tune.Tuner(
             trainable,
             param_space={"number": tune.grid_search(list(range(len(work.trials))))},
@@ -206,21 +168,12 @@ class _Past:
     trial_id: str
 
 
-@dataclass(frozen=True)
-class _Failure:
-    """Why a trial has no result."""
-
-    line: str
-    is_of_user: bool
-    traceback: str
-
-
 class _Driver(tune.Callback):
     """Collects what trials report, commits those that are done, and watches the lease."""
 
-    def __init__(self, context: StepContext, work: _Work) -> None:
+    def __init__(self, context: StepContext, work: TrialWork) -> None:
         self.receipts: dict[str, Receipt] = {}
-        self.failures: dict[str, _Failure] = {}
+        self.failures: dict[str, Failure] = {}
         self._context, self._work = context, work
         self._rows: dict[str, dict[int, dict[str, Any]]] = {trial.name: {} for trial in work.trials}
         self._usage: dict[str, dict[str, Usage]] = {trial.name: {} for trial in work.trials}
@@ -240,8 +193,8 @@ class _Driver(tune.Callback):
         self._usage[ours.name][result["start"]] = Usage(**result["usage"])
         if result["row"]:
             rows[result["row"]["step"]] = result["row"]
-        if result["ended"] == _FAILED:
-            self.failures[ours.name] = _Failure(**result["failure"])
+        if result["ended"] == FAILED:
+            self.failures[ours.name] = Failure(**result["failure"])
             self._context.progress.advance(1, failed=ours.name)
         elif result["done"]:
             ended = result["ended"] or STOPPED
@@ -257,7 +210,7 @@ class _Driver(tune.Callback):
     ) -> None:
         name = self._work.trials[_number(trial)].name
         line = f"its process was lost {SYSTEM_RETRIES + 1} times, out of memory perhaps"
-        self.failures[name] = _Failure(line, is_of_user=False, traceback="")
+        self.failures[name] = Failure(line, is_of_user=False, traceback="")
 
 
 def _delete(context: StepContext, root: str) -> None:
@@ -265,7 +218,7 @@ def _delete(context: StepContext, root: str) -> None:
         context.store.delete(stored.key)
 
 
-def _failure(step: str, failures: Mapping[str, _Failure], total: int) -> Exception:
+def _failure(step: str, failures: Mapping[str, Failure], total: int) -> Exception:
     found = sorted(failures.items())
     lines = [f"{name}: {failure.line}" for name, failure in found]
     if all(failure.is_of_user for failure in failures.values()):
@@ -275,73 +228,3 @@ def _failure(step: str, failures: Mapping[str, _Failure], total: int) -> Excepti
     for name, failure in found:
         error.add_note(f"{name}: {failure.traceback}")
     return error
-
-
-def _run_trial(config: dict[str, int], work: _Work) -> None:
-    """What each trial's process runs."""
-    trial, start, meter = work.trials[config["number"]], secrets.token_hex(4), Meter()
-    os.environ["LOCAL_RANK"] = "0"
-    if not work.gpus:
-        os.environ["DS_ACCELERATOR"] = "cpu"
-    last: dict[str, Any] = {}
-
-    def tell(ended: str | None, **about: Any) -> None:
-        """Blocks until the driver has looked at it; for good, where that ends the trial."""
-        usage = meter.usage() + Usage(gpu_seconds=round(work.gpus * meter.timings().seconds, 3))
-        # ASHA looks for the row's numbers at the top; a trial that failed has none to compare.
-        numbers = last if ended in (None, FINISHED) else {}
-        about = {"reason": "", "row": dict(last), "start": start} | about
-        tune.report(
-            {**numbers, **about, "usage": usage.model_dump(), "ended": ended, "done": bool(ended)}
-        )
-
-    def report(row: dict[str, Any]) -> None:
-        last.clear()
-        last.update(row)
-        tell(FINISHED if row["step"] == row["num_steps"] else None)
-
-    try:
-        reason = _call(work, trial, start, report)
-    except Exception as error:
-        kind = "" if is_user_error(error) else f"{type(error).__name__}: "
-        line = kind + next(iter(str(error).strip().splitlines()), "")
-        failure = _Failure(line, is_user_error(error), traceback.format_exc())
-        tell(_FAILED, failure=asdict(failure))
-    else:
-        if reason is not None:
-            tell(DIVERGED, reason=reason)
-
-
-def _ignore(warning: str) -> None:
-    """A checkpoint that a lost process left half done is no news."""
-
-
-def _call(
-    work: _Work, trial: Trial, start: str, report: Callable[[dict[str, Any]], None]
-) -> str | None:
-    store, root = work.attempt.store, work.root(trial)
-    refs = {name: work.inputs.refs[role] for name, role in trial.inputs.items()}
-
-    def save(folder: Path, metrics: dict[str, Any]) -> None:
-        list_files(folder, 0, 1)
-        before = store.list(f"{root}/")
-        name = checkpoint_name(int(metrics["step"]), start)
-        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-            store.upload(f"{root}/{name}/{file.relative_to(folder).as_posix()}", file)
-        for stored in before:
-            store.delete(stored.key)
-        shutil.rmtree(folder)
-
-    with tempfile.TemporaryDirectory(prefix="trial-") as folder:
-        restore = Path(folder, "restore")
-        found = find_checkpoint(store, root, restore, _ignore)
-        outcome: Any = load_function(work.function)(
-            **{name: ref.local_dir(work.inputs.cache) for name, ref in refs.items()},
-            device="cuda" if work.gpus else "cpu",
-            report=report,
-            save=save,
-            cache=(work.inputs.cache or default_cache_dir()) / _CACHE,
-            restore=restore if found else None,
-            **trial.arguments,
-        )
-    return outcome

@@ -3,12 +3,10 @@
     python -m jobs.base --recipe quickstart --store runs
 """
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from cluster.errors import UserError
-from cluster.steps import StepContext, StepKind
+from cluster.steps import Resources, StepContext, StepKind
 from jobs.bucket_models import local_copy
 from tinysql.train.config import UNCHOSEN, BaseConfig, identify_base
 
@@ -46,12 +44,11 @@ def import_here(context: StepContext, config: BaseConfig) -> dict[str, Any]:
     """
     from tinysql.train.base import import_model  # noqa: PLC0415
 
-    with TemporaryDirectory() as folder:
-        metrics = import_model(Path(folder), config=_on_this_machine(config))
-        copied = config.model_copy(update={"source": folder})
+    with context.results() as folder:
+        metrics = import_model(folder, config=_on_this_machine(config))
+        copied = config.model_copy(update={"source": str(folder)})
         if not config.is_from_hub and identify_base(copied) != _identify(config):
             raise UserError(f"base.source {config.source!r} changed while it was copied: run again")
-        context.put_dir(Path(folder))
     return metrics
 
 
@@ -83,7 +80,12 @@ def _note(config: BaseConfig) -> str:
     return "revision not chosen yet" if config.revision == UNCHOSEN else ""
 
 
-KIND: StepKind = StepKind("base", 1, BaseConfig, _parents, run, _slug, _identify, _note)
+def _check(config: BaseConfig, resources: Resources) -> None:
+    if config.source == "scratch" and resources.workers is not None:
+        config.training.rows_per_worker(resources.workers)
+
+
+KIND: StepKind = StepKind("base", 1, BaseConfig, _parents, run, _slug, _identify, _note, _check)
 
 if __name__ == "__main__":
     from jobs.entry import main, step_command

@@ -3,6 +3,7 @@
 Everything here goes to stderr, so that stdout carries results only.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -21,7 +22,10 @@ from rich.table import Table
 from cluster.progress import Progress as StepProgress
 from cluster.steps import Planned, Result
 
-_SHOWN = ("loss", "exact_match", "fvu", "l0", "dead", "rows")
+_SHOWN = (
+    "loss", "exact_match", "execution", "tokens_per_second", "mfu", "fvu", "l0", "dead", "rows"
+)  # fmt: skip
+_SECONDS_PER_LINE = 30.0
 
 
 class Bars:
@@ -40,9 +44,11 @@ class Bars:
             transient=True,
         )
         self._task = self._bars.add_task("", total=None, unit="", note="", visible=False)
+        self._step = ""
 
     def start(self, step: str, total: int | None, unit: str) -> None:
         """Show a new bar."""
+        self._step = step
         self._bars.reset(
             self._task, total=total, description=step, unit=unit, note="", visible=True
         )
@@ -50,6 +56,8 @@ class Bars:
 
     def advance(self, n: int = 1, **info: object) -> None:
         """Move the bar and show what is known of the step."""
+        if "warning" in info:
+            self._bars.console.print(f"{self._step}: {info['warning']}", highlight=False)
         self._bars.update(self._task, advance=n, note=_note(info))
 
     def done(self) -> None:
@@ -59,20 +67,32 @@ class Bars:
 
 
 class Lines:
-    """One plain line whenever something worth a line happens: waiting for another process."""
+    """A plain line twice a minute, and for every warning and whatever is waited for."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._step = ""
+        self._step, self._count, self._of = "", 0, ""
+        self._said = 0.0
 
-    def start(self, step: str, total: int | None, unit: str) -> None:  # noqa: ARG002
-        """Remember which step the next lines are about."""
-        self._step = step
+    def start(self, step: str, total: int | None, unit: str) -> None:
+        """Remember what the next lines are about."""
+        self._step, self._count, self._said = step, 0, time.monotonic()
+        self._of = f" of {total} {unit}" if total is not None else f" {unit}"
 
-    def advance(self, n: int = 1, **info: object) -> None:  # noqa: ARG002
-        """Say what is being waited for."""
-        if str(info.get("note", "")).startswith("waiting"):
-            self._console.print(f"{self._step}: {info['note']}", highlight=False)
+    def advance(self, n: int = 1, **info: object) -> None:
+        """Say what is waited for or wrong at once, and how far it is from time to time."""
+        self._count += n
+        note = _note(info)
+        if "warning" in info:
+            self._print(str(info["warning"]))
+        elif note.startswith("waiting"):
+            self._print(note)
+        elif note != "" and time.monotonic() - self._said > _SECONDS_PER_LINE:
+            self._said = time.monotonic()
+            self._print(f"{self._count}{self._of}  {note}")
+
+    def _print(self, text: str) -> None:
+        self._console.print(f"{self._step}: {text}", highlight=False, soft_wrap=True)
 
     def done(self) -> None:
         """Nothing to take away."""
@@ -155,7 +175,9 @@ def _best(result: Result) -> Iterator[str]:
 def _note(info: dict[str, object]) -> str:
     if "note" in info:
         return str(info["note"])
-    shown = [
-        f"{key} {value:.4g}" for key in _SHOWN if isinstance(value := info.get(key), int | float)
-    ]
-    return "  ".join(shown)
+    found = {key: info.get(key) for key in _SHOWN}
+    return "  ".join(
+        f"{key} {value:,.0f}" if value >= 1000 else f"{key} {value:.4g}"
+        for key, value in found.items()
+        if isinstance(value, int | float)
+    )

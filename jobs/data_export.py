@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from jobs.configs import checked_config
 from jobs.console import one_bar
 from jobs.entry import Json, main, wants_json
-from jobs.recipes import checked_config
 from tinysql.data.interchange.config import EXPORT_FORMATS, ExportConfig
 
 DatasetDir = Annotated[

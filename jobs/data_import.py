@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from jobs.configs import checked_config
 from jobs.console import one_bar
 from jobs.entry import Json, main, wants_json
-from jobs.recipes import checked_config
 from tinysql.data.interchange.config import IMPORT_FORMATS, ImportConfig
 
 Source = Annotated[

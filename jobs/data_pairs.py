@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster.errors import UserError
+from jobs.configs import checked_config
 from jobs.entry import Json, main, wants_json
-from jobs.recipes import checked_config
 from tinysql.interp.config import FEATURES, PairsConfig
 
 Features = Annotated[

@@ -3,9 +3,6 @@
     python -m jobs.dataset --recipe quickstart --store runs
 """
 
-import json
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
 from cluster.steps import StepContext, StepKind
@@ -36,10 +33,7 @@ def run(context: StepContext, config: DatasetConfig) -> dict[str, Any]:
     wrong = check_held_out(card)
     if wrong:
         raise RuntimeError(f"the splits are not disjoint: {'; '.join(wrong)}")
-    with TemporaryDirectory() as folder:
-        text = json.dumps(card, indent=1) + "\n"
-        (Path(folder) / "card.json").write_text(text, encoding="utf-8")
-        context.put_dir(Path(folder))
+    context.put_json("card.json", card)
     return {f"{split}_rows": rows for split, rows in config.sizes.items()}
 
 

@@ -16,8 +16,9 @@ from rich.console import Console
 from cluster.errors import UserError
 from cluster.steps import Result, Step
 from jobs.kinds import KINDS
-from jobs.recipes import build_steps, load_recipe
+from jobs.recipes import load_recipe
 from jobs.running import Options, run_targets
+from jobs.wiring import build_steps
 
 RecipeName = Annotated[
     str | None, typer.Argument(metavar="RECIPE", help="Name of a recipe, or a .yaml file.")

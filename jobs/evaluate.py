@@ -16,9 +16,9 @@ from rich.console import Console
 
 from cluster.artifact import default_cache_dir
 from cluster.errors import UserError
+from jobs.configs import checked_config
 from jobs.console import one_bar
 from jobs.entry import Json, main, wants_json
-from jobs.recipes import checked_config
 
 if TYPE_CHECKING:
     from tinysql.evaluate.config import EvaluationConfig

@@ -4,8 +4,6 @@
 """
 
 import io
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from cluster.errors import UserError
@@ -46,15 +44,14 @@ def run(context: StepContext, config: EvaluationConfig) -> dict[str, Any]:
     ]
     counts = [cast("dict[str, Any]", receipt.metrics["tally"]) for receipt in receipts]
     base_rows = _baseline(context) if config.compare else None
-    with TemporaryDirectory() as folder:
+    with context.results() as folder:
         try:
             summary = write_results(
-                Path(folder), merged(counts), rows, base_rows,
+                folder, merged(counts), rows, base_rows,
                 title=context.step.name, about=_about(context),
             )  # fmt: skip
         except InputError as error:
             raise UserError(f"{context.step.name}: {error}") from error
-        context.put_dir(Path(folder))
     return {key: summary[key] for key in _METRICS}
 
 

@@ -12,10 +12,12 @@ from typing import Annotated, Any
 import typer
 
 from cluster.errors import UserError
+from jobs.configs import checked_config
 from jobs.entry import DEFAULT_STORE, Address, DryRun, Json, StoreUri, main, wants_json
 from jobs.kinds import KINDS
-from jobs.recipes import build_steps, checked_config, make_recipe, parse_yaml
+from jobs.recipes import make_recipe, parse_yaml
 from jobs.running import Options, run_targets
+from jobs.wiring import build_steps
 from tinysql.models.registry import hub_id
 from tinysql.train.config import BaseConfig, TrainingConfig
 
@@ -34,7 +36,7 @@ Data = Annotated[
     typer.Option(help="Directory with <split>-00000.parquet files, or the same as .jsonl or .csv."),
 ]
 Method = Annotated[
-    str | None, typer.Option(help="full, lora, rslora, dora or qlora. Default: full.")
+    str | None, typer.Option(help="full, lora, rslora or dora. Default: full.")
 ]
 Workers = Annotated[int | None, typer.Option(help="Ranks that train. Default: as many as fit.")]
 Zero = Annotated[int | None, typer.Option(help="DeepSpeed ZeRO stage, 0 to 3. Default: 0.")]
@@ -45,7 +47,9 @@ Fields = Annotated[
     list[str] | None,
     typer.Option("--set", help="One field of the training: field=value. Repeatable."),
 ]
-_OPTIONS = {"source": "--base", "revision": "--revision"}
+_OPTIONS = {
+    "source": "--base", "revision": "--revision", "method": "--method", "zero_stage": "--zero"
+}  # fmt: skip
 _START = {"prompt_weight": 0, "steps": 1000, "lr": 1e-4}
 """Of the training's fields that have no default of their own."""
 
@@ -87,7 +91,7 @@ def finetune(
         },
     }
     recipe = make_recipe(written, "finetune", [_of_model(each) for each in fields or []])
-    checked_config(TrainingConfig, recipe.steps["model"].config)
+    checked_config(TrainingConfig, recipe.steps["model"].config, _OPTIONS)
     model = build_steps(recipe, KINDS)["model"]
     options = Options(store, address, dry_run, wants_json(json_output))
     run_targets([model], options, about={"base": base, "data": str(data)})

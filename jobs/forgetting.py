@@ -3,12 +3,9 @@
     python -m jobs.forgetting --recipe curriculum --store runs
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from cluster.artifact import ArtifactRef
@@ -54,11 +51,9 @@ def run(context: StepContext, config: ForgettingConfig) -> dict[str, Any]:
     }
     trained = {name: lineage.trained for name, lineage in lineages.items()}
     matrix = forgetting_matrix(rows, trained, config)
-    with TemporaryDirectory() as folder:
-        text = json.dumps(matrix.as_json(), indent=1) + "\n"
-        (Path(folder) / "matrix.json").write_text(text, encoding="utf-8")
-        write_matrix_page(Path(folder) / "matrix.html", matrix, title=context.step.name)
-        context.put_dir(Path(folder))
+    context.put_json("matrix.json", matrix.as_json())
+    with context.results() as folder:
+        write_matrix_page(folder / "matrix.html", matrix, title=context.step.name)
     return {
         "rates": {line.model: {c.bucket: c.rate for c in line.cells} for line in matrix.lines},
         "tokens": {name: each.tokens for name, each in trained.items()},

@@ -5,7 +5,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from cluster.errors import UserError
@@ -30,11 +29,10 @@ def _import_here(context: StepContext, config: ImportConfig) -> dict[str, Any]:
     from tinysql.data.interchange.importing import import_shard  # noqa: PLC0415
 
     workers = context.step.resources.workers or 1
-    with TemporaryDirectory() as folder:
-        metrics = import_shard(Path(folder), config=config, workers=workers)
+    with context.results() as folder:
+        metrics = import_shard(folder, config=config, workers=workers)
         if replace(context.step).identity != context.step.identity:
             raise UserError(f"import.source {config.source!r} changed while it was read: run again")
-        context.put_dir(Path(folder))
     return metrics
 
 

@@ -3,10 +3,7 @@
     python -m jobs.mixture --recipe curriculum --store runs
 """
 
-import json
 from collections import Counter
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from cluster.steps import StepContext, StepKind
@@ -36,10 +33,7 @@ def run(context: StepContext, config: MixtureConfig) -> dict[str, Any]:
         "parts": {role: parent.path for role, parent in sorted(context.step.parents.items())},
         "counts": counts,
     }
-    with TemporaryDirectory() as folder:
-        text = json.dumps(card, indent=1, sort_keys=True) + "\n"
-        (Path(folder) / "card.json").write_text(text, encoding="utf-8")
-        context.put_dir(Path(folder))
+    context.put_json("card.json", card)
     return {f"{split}_rows": rows for split, rows in config.sizes.items()}
 
 

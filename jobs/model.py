@@ -5,7 +5,7 @@
 
 from typing import Any
 
-from cluster.steps import StepContext, StepKind
+from cluster.steps import Resources, StepContext, StepKind
 from tinysql.train.config import TrainingConfig, identify_training
 
 
@@ -26,9 +26,15 @@ def _slug(config: TrainingConfig) -> str:
     return f"{how}-{config.steps}x{config.batch_rows}"
 
 
+def _check(config: TrainingConfig, resources: Resources) -> None:
+    if resources.workers is not None:
+        config.rows_per_worker(resources.workers)
+
+
 KIND: StepKind = StepKind(
-    "model", 1, TrainingConfig, lambda _: ("base", "dataset"), run, _slug, identify_training
-)
+    "model", 1, TrainingConfig, lambda _: ("base", "dataset"), run, _slug, identify_training,
+    check=_check,
+)  # fmt: skip
 
 if __name__ == "__main__":
     from jobs.entry import main, step_command

@@ -14,8 +14,8 @@ from rich.table import Column, Table
 from cluster.errors import UserError
 from cluster.steps import Step
 from jobs.base import KIND, import_here
+from jobs.configs import checked_config
 from jobs.entry import DEFAULT_STORE, DryRun, Json, StoreUri, exit_codes, wants_json
-from jobs.recipes import checked_config
 from jobs.running import Options, run_in_process, run_targets
 from tinysql.models.registry import KNOWN_MODELS, hub_id, is_hub_id
 from tinysql.train.config import BaseConfig

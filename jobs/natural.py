@@ -13,7 +13,6 @@ import os
 import re
 from collections import Counter
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from cluster.artifact import default_cache_dir
@@ -43,10 +42,7 @@ def run(context: StepContext, config: NaturalConfig) -> dict[str, Any]:
         context.include(receipt)
     source = json.loads(context.inputs["dataset"].read("card.json"))
     card = natural_card(config, shards, [receipt.metrics for receipt in receipts], source)
-    with TemporaryDirectory() as folder:
-        text = json.dumps(card, indent=1) + "\n"
-        (Path(folder) / "card.json").write_text(text, encoding="utf-8")
-        context.put_dir(Path(folder))
+    context.put_json("card.json", card)
     shown = ("asked", "accepted", "refused", "requests", "prompt_tokens", "completion_tokens")
     metrics = {name: card[name] for name in shown}
     return metrics | {f"{split}_rows": rows for split, rows in card["rows"].items()}

@@ -3,8 +3,6 @@
     python -m jobs.pairs --recipe quickstart --store runs
 """
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from cluster.steps import StepContext, StepKind
@@ -33,9 +31,8 @@ def run(context: StepContext, config: PairsConfig) -> dict[str, Any]:
     check_found(features, config.split)
     for receipt in receipts:
         context.include(receipt)
-    with TemporaryDirectory() as folder:
-        write_summary(Path(folder), counts)
-        context.put_dir(Path(folder))
+    with context.results() as folder:
+        write_summary(folder, counts)
     pairs = {name: entry["pairs"] for name, entry in features.items()}
     return {"pairs": sum(pairs.values())} | pairs
 

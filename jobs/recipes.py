@@ -1,4 +1,4 @@
-"""Recipes: YAML files that name steps and their configuration, turned into steps.
+"""Recipes: YAML files that name steps and their configuration, as one writes them.
 
     description: one line
     steps:
@@ -10,29 +10,18 @@
         for: {size: [1, 2]}
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cluster.errors import UserError
-from cluster.steps import Resources, Step, StepKind
+from cluster.steps import Resources
+from jobs.configs import first_problem
 from jobs.grids import multiplied
-
-_DATASETS = ("dataset", "natural", "import", "mixture")
-_SERVED_BY = {
-    "baseline": ("evaluation",),
-    "base": ("base", "model"),
-    "model": ("model", "base"),
-    "dataset": _DATASETS,
-}
-"""Kinds that can play a role, where not the one kind of its name."""
-_NAMED_BY_CONFIG = {"mixture": _DATASETS, "forgetting": ("evaluation",)}
-"""Kinds whose roles have the names that their configuration gives them, and who can play those."""
-Config = TypeVar("Config", bound=BaseModel)
 
 
 class StepEntry(BaseModel):
@@ -81,63 +70,6 @@ def make_recipe(written: object, where: str, overrides: Sequence[str] = ()) -> R
     recipe = _overridden(recipe, of_written)
     recipe = _check({**_dumped(recipe), "steps": multiplied(_dumped(recipe)["steps"])}, where)
     return _overridden(recipe, [each for each in overrides if each not in of_written])
-
-
-def build_steps(recipe: Recipe, kinds: Mapping[str, StepKind]) -> dict[str, Step]:
-    """The recipe's steps by name, wired to their parents; raises UserError on a mistake."""
-    steps: dict[str, Step] = {}
-
-    def build(name: str, wanted_by: tuple[str, ...]) -> Step:
-        if name in wanted_by:
-            raise UserError(f"steps: {' -> '.join([*wanted_by, name])} is a circle")
-        if name not in recipe.steps:
-            raise UserError(
-                f"steps.{wanted_by[-1]}: uses {name!r}, which is not a step of this recipe; "
-                f"expected one of {', '.join(recipe.steps)}"
-            )
-        if name not in steps:
-            entry = recipe.steps[name]
-            kind = _kind_of(name, entry, kinds)
-            config = _config_of(name, entry, kind)
-            roles = kind.parents(config)
-            named = kind.name in _NAMED_BY_CONFIG
-            _check_uses(name, entry, roles if named else _roles(kinds, roles))
-            parents = {
-                role: build(entry.uses.get(role, role), (*wanted_by, name)) for role in roles
-            }
-            _check_parents(name, kind, parents)
-            steps[name] = Step(name, kind, config, parents, entry.resources)
-        return steps[name]
-
-    for name in recipe.steps:
-        build(name, ())
-    return steps
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first mistake pydantic found, in one line."""
-    problem = error.errors()[0]
-    place = ".".join(str(part) for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        message = "unknown key"
-    got = "" if problem["type"] in ("value_error", "missing") else f" (got {problem['input']!r})"
-    return f"{place}: {message}{got}" if place else f"{message}{got}"
-
-
-def checked_config(
-    config: type[Config], values: Mapping[str, object], options: Mapping[str, str] | None = None
-) -> Config:
-    """A configuration made of command line options; raises UserError in one line.
-
-    options: what the user calls a field.
-    """
-    try:
-        return config.model_validate(values)
-    except ValidationError as error:
-        field, colon, problem = first_problem(error).partition(":")
-        option = (options or {}).get(field.partition(".")[0], field)
-        raise UserError(option + colon + problem) from error
 
 
 def parse_yaml(path: Path, what: str) -> Any:
@@ -223,44 +155,3 @@ def _override(written: dict[str, Any], override: str) -> None:
         if not isinstance(place, dict):
             raise UserError(f"--set {override!r}: {name!r} holds a value, not fields")
     place[fields[-1]] = _parse(value, f"--set {override!r}")
-
-
-def _kind_of(name: str, entry: StepEntry, kinds: Mapping[str, StepKind]) -> StepKind:
-    kind = entry.kind or name
-    if kind not in kinds:
-        raise UserError(
-            f"steps.{name}: unknown kind {kind!r}; expected one of {', '.join(kinds)}"
-        )
-    return kinds[kind]
-
-
-def _config_of(name: str, entry: StepEntry, kind: StepKind) -> BaseModel:
-    try:
-        return kind.config.model_validate(entry.config)
-    except ValidationError as error:
-        raise UserError(f"steps.{name}.config.{first_problem(error)}") from error
-
-
-def _roles(kinds: Iterable[str], own: Iterable[str]) -> list[str]:
-    """Every role that some kind takes: a kind's name, what several can play, and the step's own."""
-    return list(dict.fromkeys([*kinds, *_SERVED_BY, *own]))
-
-
-def _check_uses(name: str, entry: StepEntry, roles: Iterable[str]) -> None:
-    # A role that this configuration has no need of is no mistake: another --set may need it.
-    unknown = sorted(set(entry.uses) - set(roles))
-    if unknown:
-        expected = ", ".join(roles)
-        raise UserError(f"steps.{name}.uses: unknown role {unknown[0]!r}; expected {expected}")
-
-
-def _check_parents(name: str, kind: StepKind, parents: Mapping[str, Step]) -> None:
-    for role, parent in parents.items():
-        # A role such as dataset-synonyms is one of several that a dataset plays.
-        played = role.partition("-")[0]
-        kinds = _NAMED_BY_CONFIG.get(kind.name) or _SERVED_BY.get(played, (played,))
-        if parent.kind.name not in kinds:
-            raise UserError(
-                f"steps.{name}.uses: {role} got {parent.name!r}, a {parent.kind.name} step; "
-                f"expected one of kind {' or '.join(kinds)}"
-            )

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster.errors import UserError
+from jobs.configs import checked_config
 from jobs.console import one_bar
 from jobs.entry import Json, main, wants_json
-from jobs.recipes import checked_config
 from jobs.verification import POSTGRES_URL
 
 Input = Annotated[

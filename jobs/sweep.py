@@ -3,8 +3,6 @@
     python -m jobs.sweep --recipe sweep --store runs
 """
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from cluster.errors import UserError
@@ -14,7 +12,8 @@ from tinysql.train.sweep import SweepConfig, identify_sweep, trials_of
 
 def run(context: StepContext, config: SweepConfig) -> dict[str, Any]:
     """Train every trial as far as it is worth it, and add the table and the best training."""
-    from cluster.sweep import Asha, Trial, run_trials  # noqa: PLC0415
+    from cluster.sweep import Asha, run_trials  # noqa: PLC0415
+    from cluster.trials import Trial  # noqa: PLC0415
     from tinysql.errors import InputError  # noqa: PLC0415
     from tinysql.train.outcomes import Outcome, write_outcomes  # noqa: PLC0415
 
@@ -42,12 +41,11 @@ def run(context: StepContext, config: SweepConfig) -> dict[str, Any]:
     for receipt in receipts:
         context.include(receipt)
     outcomes = [Outcome(**cast("dict[str, Any]", receipt.metrics)) for receipt in receipts]
-    with TemporaryDirectory() as folder:
+    with context.results() as folder:
         try:
-            metrics = write_outcomes(Path(folder), config, outcomes)
+            metrics = write_outcomes(folder, config, outcomes)
         except InputError as error:
             raise UserError(f"{context.step.name}: {error}") from error
-        context.put_dir(Path(folder))
     return metrics
 
 

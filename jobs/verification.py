@@ -6,11 +6,9 @@ Where PostgreSQL is one of the engines, its URL comes from TINYSQL_POSTGRES_URL,
 was started: it says where the step runs, not what it is, and may hold a password.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from cluster.errors import UserError
@@ -45,10 +43,7 @@ def run(context: StepContext, config: VerificationConfig) -> dict[str, Any]:
     for receipt in receipts:
         context.include(receipt)
     found = report(merge([receipt.metrics for receipt in receipts]), config)
-    with TemporaryDirectory() as folder:
-        text = json.dumps(found, indent=1) + "\n"
-        (Path(folder) / "verification.json").write_text(text, encoding="utf-8")
-        context.put_dir(Path(folder))
+    context.put_json("verification.json", found)
     failed = [check["name"] for check in found["checks"] if not check["passed"]]
     return {"passed": found["passed"], "failed_checks": failed, "rows": found["counts"]["rows"]}
 

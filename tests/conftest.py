@@ -1,6 +1,10 @@
 """One embedded Ray and one PostgreSQL for the whole session, and step contexts to run in."""
 
 import os
+
+# Before PyTorch is there: processes that test side by side would wait for each other's threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import shutil
 import signal
 import socket

@@ -16,7 +16,7 @@ MAY_IMPORT = {"jobs": {"cluster", "tinysql"}, "cluster": set(), "tinysql": set()
 _MODELS = ("tinysql/models/", "tinysql/train/", "tinysql/evaluate/", "tinysql/interp/")
 ONLY_IN = {
     "ray": ("cluster/connect.py", "cluster/fanout.py", "cluster/gang.py", "cluster/metrics.py",
-            "cluster/ranks.py", "cluster/sweep.py"),
+            "cluster/ranks.py", "cluster/sweep.py", "cluster/trials.py"),
     "s3fs": ("cluster/bucket.py",),
     "fsspec": ("cluster/bucket.py",),
     "aiohttp": ("cluster/bucket.py",),

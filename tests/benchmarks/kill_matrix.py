@@ -3,9 +3,10 @@
     python tests/benchmarks/kill_matrix.py --kills 20
 
 A small model is fine-tuned by two workers once without disturbance, and then again and again from
-the same base; at a moment drawn over the whole training, its checkpoints included, one process
-gets SIGKILL: a worker, Ray Train's controller, the driver, or the raylet. Where the command ends
-with it, it is given again. Prints a line for each kill, and fails if some weights differ.
+the same base; at a moment drawn over the whole training, every fourth time as soon as a checkpoint
+is half uploaded, one process gets SIGKILL: a worker, Ray Train's controller, the driver, or the
+raylet. Where the command ends with it, it is given again. A kill that came too late is drawn again.
+Prints a line for each kill, and fails if some weights differ.
 """
 
 import argparse
@@ -27,6 +28,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 _RECIPE = ROOT / "tests" / "fixtures" / "tiny.yaml"
 _STEPS = 300
+_TOO_LATE = "ended before it"
 _VICTIMS = {
     "worker": r"ray::RayTrainWorker",
     "controller": r"ray::TrainController",
@@ -46,15 +48,16 @@ def main() -> None:
         folder = Path(name)
         seconds, expected = _undisturbed(folder)
         print(f"undisturbed: {seconds:.0f} s from the first step on, weights {expected[:12]}")
-        different = 0
-        for number in range(asked.kills):
+        killed = different = 0
+        while killed < asked.kills:
             victim = draws.choice(list(_VICTIMS))
-            moment = draws.uniform(0, seconds)
+            moment = None if killed % 4 == 3 else draws.uniform(0, seconds)
             found, told = _killed(folder, victim, moment)
             different += found != expected
+            killed += told != _TOO_LATE
+            when = "uploading" if moment is None else f"{moment:7.1f} s"
             verdict = "same" if found == expected else "OTHER"
-            print(f"{number + 1:>3} {victim:<11} after {moment:5.1f} s: {told}; {verdict} weights")
-            sys.stdout.flush()
+            print(f"{killed:>3} {victim:<11} {when}: {told}; {verdict} weights", flush=True)
     sys.exit(different > 0)
 
 
@@ -85,14 +88,13 @@ def _undisturbed(folder: Path) -> tuple[float, str]:
     return seconds, _content(out)
 
 
-def _killed(folder: Path, victim: str, moment: float) -> tuple[str, str]:
-    """The hash of the result after a kill, and what was seen."""
+def _killed(folder: Path, victim: str, moment: float | None) -> tuple[str, str]:
+    """The hash of the result after a kill, and what was seen; moment None: during an upload."""
     store = folder / "killed"
     shutil.rmtree(store, ignore_errors=True)
     shutil.copytree(folder / "start", store)
     starts = 0
-    out = b""
-    told = "ended before it"
+    told = _TOO_LATE
     while True:
         starts += 1
         process = subprocess.Popen(
@@ -101,13 +103,17 @@ def _killed(folder: Path, victim: str, moment: float) -> tuple[str, str]:
         )  # fmt: skip
         if starts == 1:
             _wait_for_training(process, store)
-            time.sleep(moment)
+            if moment is None:
+                _wait_for_upload(process, store)
+            else:
+                time.sleep(moment)
             if process.poll() is None and _kill(process, victim):
-                kept = len(list(store.glob("model/*/train/checkpoint-*")))
-                told = f"killed with {kept} checkpoints"
+                whole, half = _checkpoints(store)
+                told = f"killed with {len(whole)} checkpoints and {len(half)} half uploaded"
         out, _ = process.communicate()
         if process.returncode == 0:
-            return _content(out), f"{told}, {starts} command{'s' * (starts > 1)}"
+            again = f", {starts} commands" if starts > 1 else ""
+            return _content(out), told if told == _TOO_LATE else told + again
         if starts == 4:
             return "", f"{told}, gave up with exit code {process.returncode}"
 
@@ -116,6 +122,19 @@ def _wait_for_training(process: subprocess.Popen[bytes], store: Path) -> None:
     """Returns when the first checkpoint is about to be there."""
     while process.poll() is None and not list(store.glob("model/*/train")):
         time.sleep(0.05)
+
+
+def _wait_for_upload(process: subprocess.Popen[bytes], store: Path) -> None:
+    """Returns as soon as a checkpoint is seen without the lists of both ranks."""
+    while process.poll() is None and not _checkpoints(store)[1]:
+        time.sleep(0.0005)
+
+
+def _checkpoints(store: Path) -> tuple[list[Path], list[Path]]:
+    """Those with the lists of both ranks, and those without."""
+    found = list(store.glob("model/*/train/checkpoint-*/"))
+    whole = [each for each in found if len(list(each.glob("files-*.json"))) == 2]
+    return whole, [each for each in found if each not in whole]
 
 
 def _kill(process: subprocess.Popen[bytes], victim: str) -> bool:

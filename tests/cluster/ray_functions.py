@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
@@ -66,7 +67,7 @@ def count_steps(
     local_rank: int,
     device: str,
     log: Callable[[dict], None],
-    save: Callable[[Path, dict], None],
+    save: Callable[[dict], AbstractContextManager[Path]],
     is_ending: Callable[[], bool],
     cache: Path,  # noqa: ARG001
     restore: Path | None,
@@ -95,10 +96,8 @@ def count_steps(
             os.kill(os.getpid(), signal.SIGKILL)
         log({"step": done, "num_steps": num_steps, "loss": 1 / done})
         if done % 2 == 0:
-            folder = out_dir.parent / f"checkpoint-{done}"
-            folder.mkdir()
-            (folder / f"rank-{rank}.json").write_text(json.dumps({"done": done}))
-            save(folder, {"step": done})
+            with save({"step": done}) as folder:
+                (folder / f"rank-{rank}.json").write_text(json.dumps({"done": done}))
     (out_dir / "weights.json").write_text(json.dumps(done))
     return {
         "steps": done,
@@ -113,7 +112,7 @@ def try_loss(
     *,
     device: str,
     report: Callable[[dict], None],
-    save: Callable[[Path, dict], None],
+    save: Callable[[dict], AbstractContextManager[Path]],
     cache: Path,  # noqa: ARG001
     restore: Path | None,
     loss: float,
@@ -139,8 +138,6 @@ def try_loss(
             killed.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         report({"step": done, "num_steps": num_steps, "loss": loss, "seconds": 0.0})
-        folder = Path(trace).parent / f"checkpoint-{loss}-{done}"
-        folder.mkdir()
-        (folder / "done.json").write_text(json.dumps(done))
-        save(folder, {"step": done})
+        with save({"step": done}) as folder:
+            (folder / "done.json").write_text(json.dumps(done))
     return None

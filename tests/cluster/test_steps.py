@@ -1,7 +1,6 @@
 """A step is done once, by whoever finishes first, and everybody ends with that result."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -40,28 +39,20 @@ def kind(
     return StepKind(**{**fields, **changes})
 
 
-def put_number(context: StepContext, value: int) -> None:
-    folder = Path(os.environ["PYTEST_FOLDER"]) / context.attempt.name / context.step.identity[:8]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "number.json").write_text(json.dumps(value))
-    context.put_dir(folder)
-
-
 def make(context: StepContext, config: NumberConfig) -> dict[str, JsonValue]:
-    put_number(context, config.value)
+    context.put_json("number.json", config.value)
     return {"value": config.value}
 
 
 def double(context: StepContext, _: NumberConfig) -> dict[str, JsonValue]:
     value = json.loads((context.input("source") / "number.json").read_text()) * 2
-    put_number(context, value)
+    context.put_json("number.json", value)
     return {"value": value}
 
 
 @pytest.fixture(autouse=True)
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("PYTEST_FOLDER", str(tmp_path / "work"))
 
 
 def run(steps: list[Step], store: Store) -> list[Result]:
@@ -100,7 +91,7 @@ def test_manifest_records_lineage_config_and_cost(local_store: Store) -> None:
 
 def test_shards_of_earlier_attempts_join_with_their_cost(local_store: Store) -> None:
     def fan(context: StepContext, config: NumberConfig) -> dict[str, JsonValue]:
-        put_number(context, config.value)
+        context.put_json("number.json", config.value)
         objects, context.objects = context.objects, []
         context.include(context.attempt.commit_shard("s0", objects, {}, Usage(gpu_seconds=3.0)))
         return {"value": 1}
@@ -144,7 +135,7 @@ def test_step_with_the_wrong_parents_or_config_raises() -> None:
 
 def test_failing_step_commits_nothing_and_can_be_run_again(store: Store) -> None:
     def fail(context: StepContext, config: NumberConfig) -> dict[str, JsonValue]:
-        put_number(context, config.value)
+        context.put_json("number.json", config.value)
         raise ZeroDivisionError("no")
 
     step = Step("source", kind(fail), NumberConfig())
@@ -161,7 +152,7 @@ def test_commit_by_another_attempt_meanwhile_wins(local_store: Store) -> None:
     rival: list[Result] = []
 
     def slow(context: StepContext, _: NumberConfig) -> dict[str, JsonValue]:
-        put_number(context, -1)
+        context.put_json("number.json", -1)
         context.store.delete(f"{context.step.path}/lease.json")
         rival.extend(run(chain()[:1], context.store))
         return {"value": -1}
@@ -188,7 +179,7 @@ def test_stolen_lease_stops_the_attempt_and_takes_the_winners_result(
 
 
 WORKER = """
-import os, sys, tempfile, time
+import os, sys, time
 from pathlib import Path
 from pydantic import BaseModel
 from cluster.progress import SilentProgress
@@ -200,9 +191,8 @@ class NumberConfig(BaseModel):
 def run(context, config):
     print("running", flush=True)
     time.sleep(float(sys.argv[2]))
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "pid.txt").write_text(str(os.getpid()))
-        context.put_dir(Path(folder))
+    with context.results() as folder:
+        (folder / "pid.txt").write_text(str(os.getpid()))
     return {"pid": os.getpid()}
 kind = StepKind("race", 1, NumberConfig, lambda _: (), run, lambda config: f"V {config.value}!")
 step = Step("race", kind, NumberConfig())

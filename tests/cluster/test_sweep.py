@@ -9,7 +9,8 @@ from cluster.errors import UserError
 from cluster.fanout import FanoutError
 from cluster.steps import Resources, StepContext
 from cluster.store import Store
-from cluster.sweep import Asha, Trial, run_trials
+from cluster.sweep import Asha, run_trials
+from cluster.trials import Trial
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 
@@ -80,6 +81,7 @@ def test_lost_process_goes_on_from_the_last_checkpoint(context: StepContext, tra
     assert [row["step"] for row in receipts[0].metrics["rows"]] == list(range(1, 9))
 
 
+@pytest.mark.long
 def test_error_of_the_user_names_the_trial_and_keeps_the_others(context: StepContext, trace: Path):
     trials = [trial(trace, 0.1, failure="lr: got 0!"), trial(trace, 0.2)]
     with pytest.raises(UserError) as caught:

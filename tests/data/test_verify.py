@@ -20,7 +20,7 @@ from tinysql.data.verify.rows import Tally, merge, verify_files, verify_row
 from tinysql.sql.compare import same_bag
 from tinysql.sql.engine import Engine, Tables
 from tinysql.sql.engines import open_engine
-from tinysql.sql.execute import Row
+from tinysql.sql.result import Row
 
 BOTH = VerificationConfig(engines=("sqlite", "duckdb"))
 

@@ -3,8 +3,5 @@
 import sys
 from pathlib import Path
 
-import torch
-
 sys.path.append(str(Path(__file__).parent))
 # Small models: more threads would only wait for each other.
-torch.set_num_threads(1)

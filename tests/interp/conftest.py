@@ -19,8 +19,6 @@ sys.path.append(str(Path(__file__).parent))
 
 from small_datasets import corpus, small_config, word_tokenizer, write_dataset  # noqa: E402
 
-torch.set_num_threads(1)
-
 ARCHITECTURES = ("gpt_neo", "llama", "qwen2")
 
 

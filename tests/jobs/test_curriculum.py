@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,8 @@ from cluster.steps import Result, Step, StepContext, StepKind, run_steps
 from cluster.store import open_store
 from jobs import forgetting, mixture
 from jobs.kinds import KINDS
-from jobs.recipes import build_steps, load_recipe
+from jobs.recipes import load_recipe
+from jobs.wiring import build_steps
 from tests.jobs.model_folders import write_model
 from tinysql.data.dataset import DatasetConfig
 from tinysql.data.generate import generate_rows, write_rows
@@ -46,12 +46,11 @@ class Judging(BaseModel):
 
 
 def put_dataset(context: StepContext, config: Made) -> dict[str, Any]:
-    with TemporaryDirectory() as folder:
+    with context.results() as folder:
         for split in ("train", "test"):
             rows = generate_rows(GENERATED, split, np.array(GENERATED.rows_of(split)))
-            write_rows(rows, Path(folder) / f"{split}-00000.parquet")
-        (Path(folder) / "card.json").write_text(config.name)
-        context.put_dir(Path(folder))
+            write_rows(rows, folder / f"{split}-00000.parquet")
+        (folder / "card.json").write_text(config.name)
     return {}
 
 
@@ -65,16 +64,14 @@ def put_evaluation(context: StepContext, right: tuple[int, ...]) -> dict[str, An
         for command_set, many in enumerate(right, start=1)
         for number in range(30)
     ]  # fmt: skip
-    with TemporaryDirectory() as folder:
-        write_predictions(Path(folder) / "predictions-00000.parquet", rows)
-        context.put_dir(Path(folder))
+    with context.results() as folder:
+        write_predictions(folder / "predictions-00000.parquet", rows)
     return {}
 
 
 def put_model(context: StepContext, config: Made) -> dict[str, Any]:
-    with TemporaryDirectory() as folder:
-        (Path(folder) / "config.json").write_text(config.name)
-        context.put_dir(Path(folder))
+    with context.results() as folder:
+        (folder / "config.json").write_text(config.name)
     return {"steps": 5, "tokens": 3000 if config.name == "together" else 1000}
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,8 @@ def test_step_needs_pairs_of_one_feature_only(
 ) -> None:
     def parent(name: str, folder: Path) -> Step:
         def put(context: StepContext, _: Nothing) -> dict[str, Any]:
-            context.put_dir(folder)
+            with context.results() as results:
+                copytree(folder, results, dirs_exist_ok=True)
             return {}
 
         return Step(name, StepKind(name, 1, Nothing, lambda _: (), put, lambda _: "x"), Nothing())

@@ -6,7 +6,8 @@ import pytest
 
 from cluster.errors import UserError
 from jobs.kinds import KINDS
-from jobs.recipes import build_steps, load_recipe
+from jobs.recipes import load_recipe
+from jobs.wiring import build_steps
 from tinysql.models.registry import KNOWN_MODELS
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -22,7 +22,8 @@ from cluster.progress import SilentProgress
 from cluster.steps import Result, run_steps
 from cluster.store import open_store
 from jobs.kinds import KINDS
-from jobs.recipes import build_steps, load_recipe
+from jobs.recipes import load_recipe
+from jobs.wiring import build_steps
 from tinysql.errors import InputError
 
 sys.path.append(str(ROOT / "tests" / "data"))

@@ -11,7 +11,8 @@ from processes import MAIN_KINDS
 from cluster.errors import UserError
 from cluster.steps import Resources
 from jobs.kinds import KINDS
-from jobs.recipes import build_steps, load_recipe, recipe_names
+from jobs.recipes import load_recipe, recipe_names
+from jobs.wiring import build_steps
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = str(ROOT / "tests" / "fixtures" / "tiny.yaml")
@@ -20,7 +21,8 @@ NAMES = [*recipe_names(), TINY]
 IDENTITIES = """
 import json, sys
 from jobs.kinds import KINDS
-from jobs.recipes import build_steps, load_recipe
+from jobs.recipes import load_recipe
+from jobs.wiring import build_steps
 steps = build_steps(load_recipe(sys.argv[1]), KINDS)
 print(json.dumps({name: step.identity for name, step in steps.items()}))
 """

@@ -12,7 +12,8 @@ from model_folders import write_model
 from processes import Start, Tinysql
 
 from jobs.kinds import KINDS
-from jobs.recipes import build_steps, load_recipe, make_recipe
+from jobs.recipes import load_recipe, make_recipe
+from jobs.wiring import build_steps
 
 RECIPE = """
 description: A sweep as small as it can be.

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -51,9 +50,8 @@ class Source(BaseModel):
 
 
 def put_dataset(context: StepContext, config: Source) -> dict[str, Any]:
-    with TemporaryDirectory() as folder:
-        write_dataset(Path(folder), leaks=config.leaks)
-        context.put_dir(Path(folder))
+    with context.results() as folder:
+        write_dataset(folder, leaks=config.leaks)
     return {}
 
 

@@ -6,7 +6,8 @@ from contextlib import closing
 import pytest
 
 from tinysql.sql.backwards import backwards
-from tinysql.sql.execute import Row, run
+from tinysql.sql.execute import run
+from tinysql.sql.result import Row
 from tinysql.sql.sample import fill
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tinysql.sql.compare import Answer, Fit, Reason, Ties, Verdict, fit, judge, same_bag, ties
-from tinysql.sql.execute import Result, Row
 from tinysql.sql.gold import answer, read_gold
+from tinysql.sql.result import Result, Row
 from tinysql.sql.sample import fill
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "sql" / "verdicts.jsonl"

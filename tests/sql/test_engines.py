@@ -14,7 +14,7 @@ from tinysql.errors import InputError
 from tinysql.sql import engines
 from tinysql.sql.engine import MAX_BYTES, Engine, EngineError, insert_sql
 from tinysql.sql.engines import ENGINES, open_engine
-from tinysql.sql.execute import ErrorKind
+from tinysql.sql.result import ErrorKind
 
 SCHEMA = (
     "CREATE TABLE shops ( id INTEGER PRIMARY KEY, city VARCHAR(20), opened DATE, "

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinysql.sql import execute
-from tinysql.sql.execute import ErrorKind, Limits, Result, SharedRuns, run
+from tinysql.sql.execute import SharedRuns, run
+from tinysql.sql.result import ErrorKind, Limits, Result
 from tinysql.sql.sample import fill
 
 SCHEMA = "CREATE TABLE t ( a INTEGER, b TEXT )"

@@ -4,8 +4,9 @@ from contextlib import closing
 
 import pytest
 
-from tinysql.sql.execute import ErrorKind, Limits, SharedRuns, run
+from tinysql.sql.execute import SharedRuns, run
 from tinysql.sql.functions import MAX_WIDTH, NOW
+from tinysql.sql.result import ErrorKind, Limits
 from tinysql.sql.sample import fill
 
 DATABASE = fill("CREATE TABLE t ( a INTEGER, b TEXT, d DATE )", seed=0)

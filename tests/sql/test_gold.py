@@ -6,8 +6,8 @@ from contextlib import closing
 import pytest
 
 from tinysql.sql.compare import Reason, Verdict, judge
-from tinysql.sql.execute import Row
 from tinysql.sql.gold import GoldError, answer, is_ordered, read_gold
+from tinysql.sql.result import Row
 from tinysql.sql.sample import fill
 
 SCHEMA = (

@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 from tinysql.evaluate.config import ScoreConfig
 from tinysql.evaluate.scoring import score_all
 from tinysql.sql.compare import Answer, Verdict, judge
-from tinysql.sql.execute import DEFAULT_LIMITS, Result, run
+from tinysql.sql.execute import run
 from tinysql.sql.gold import answer, read_gold
+from tinysql.sql.result import DEFAULT_LIMITS, Result
 from tinysql.sql.sample import fill
 from tinysql.sql.worker import Worker, WorkerDied
 

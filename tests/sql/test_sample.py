@@ -8,8 +8,9 @@ import pytest
 
 from tinysql.errors import InputError
 from tinysql.sql.compare import Verdict, judge
-from tinysql.sql.execute import Cell, run
+from tinysql.sql.execute import run
 from tinysql.sql.gold import answer, read_gold
+from tinysql.sql.result import Cell
 from tinysql.sql.sample import fill
 
 TYPES = [

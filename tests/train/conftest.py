@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 import torch.distributed as dist
 from transformers import PreTrainedTokenizerFast
 
@@ -58,10 +57,7 @@ def process_group() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def gang_of_one(process_group: None) -> Iterator[None]:  # noqa: ARG001 - starts the group
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DS_ACCELERATOR", "cpu")
         patch.setenv("LOCAL_RANK", "0")
         yield
-    torch.set_num_threads(threads)

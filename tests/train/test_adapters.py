@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
-from training_models import CLASSES, model_of, worker_of
+from training_models import CLASSES, forgotten, kept_in, model_of, restored_from, worker_of
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from tinysql.errors import InputError
@@ -54,7 +54,7 @@ def test_adapters_change_nothing_at_first_and_the_same_when_merged(
     model.set_attn_implementation("eager")  # as training will, and rounds otherwise
     LossModel(model, "fp32")  # so with its activations
     plain, weights = logits(model), frozen(model)
-    adapted = add_adapters(model, config_of(method), device="cpu")
+    adapted = add_adapters(model, config_of(method))
     torch.testing.assert_close(logits(adapted), plain, rtol=0, atol=1e-6)
 
     log = fit(model, splits, config_of(method), worker_of())
@@ -72,7 +72,7 @@ def test_all_linear_layers_but_the_head_get_an_adapter() -> None:
     for name in CLASSES:
         model = model_of(name)
         linear = [key for key, each in model.named_modules() if isinstance(each, torch.nn.Linear)]
-        add_adapters(model, config_of(), device="cpu")
+        add_adapters(model, config_of())
         with_adapter = {key for key, each in model.named_modules() if hasattr(each, "lora_A")}
         assert with_adapter == set(linear) - {"lm_head"}
 
@@ -81,19 +81,15 @@ def test_all_linear_layers_but_the_head_get_an_adapter() -> None:
 def test_resumed_adapters_are_those_of_an_undisturbed_run(
     zero_stage: int, splits: Splits, tmp_path: Path
 ) -> None:
-    def run(restore: Path | None = None) -> PreTrainedModel:
+    def run(save: Any, restore: Path | None = None) -> PreTrainedModel:
         model, config = model_of("llama"), config_of(zero_stage=zero_stage)
-        add_adapters(model, config, device="cpu")
-        fit(model, splits, config, worker_of(save=keep, restore=restore))
+        add_adapters(model, config)
+        fit(model, splits, config, worker_of(save=save, restore=restore))
         return model
 
-    def keep(folder: Path, metrics: dict[str, Any]) -> None:
-        if not (tmp_path / str(metrics["step"])).exists():
-            folder.rename(tmp_path / str(metrics["step"]))
-
-    undisturbed = run().state_dict()
+    undisturbed = run(kept_in(tmp_path)).state_dict()
     sizes = [file.stat().st_size for file in (tmp_path / "6").rglob("*model_states.pt")]
-    resumed = run(tmp_path / "6").state_dict()
+    resumed = run(forgotten, restored_from(tmp_path / "6")).state_dict()
     assert all(torch.equal(weight, resumed[name]) for name, weight in undisturbed.items())
     total = sum(weight.numel() * 4 for weight in undisturbed.values())
     assert max(sizes) < total, "the frozen weights are in the checkpoint"
@@ -120,16 +116,29 @@ def test_finetune_writes_the_adapter_and_the_merged_model(
     assert written["trained_parameters"] == summary["trained_parameters"] == trained
 
 
+def test_layers_are_chosen_by_the_ends_of_their_names() -> None:
+    chosen = {"gpt2": "attn.c_attn", "llama": "0.self_attn.q_proj"}
+    for name, target in chosen.items():
+        model = model_of(name)
+        add_adapters(model, config_of().model_copy(
+            update={"adapter": AdapterConfig(target_modules=(target,))}
+        ))  # fmt: skip
+        adapted = {key for key, each in model.named_modules() if hasattr(each, "lora_A")}
+        assert adapted
+        assert all(key.endswith(target) for key in adapted)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"adapter": AdapterConfig(target_modules=("q_proj", "nose"))}, "'nose'"),
-        ({"method": "qlora"}, "need a GPU"),
+        ({"adapter": AdapterConfig(target_modules=("foo.q_proj",))}, "'foo.q_proj'"),
+        ({"adapter": AdapterConfig(target_modules=("lm_head",))}, "input embedding"),
     ],
 )
 def test_what_cannot_be_adapted_is_refused_in_one_line(changes: dict[str, Any], said: str) -> None:
     config = config_of().model_copy(update=changes)
     with pytest.raises(InputError) as raised:
-        add_adapters(model_of("llama"), config, device="cpu")
+        add_adapters(model_of("llama"), config)
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from training_models import CLASSES, llama, model_of, worker_of
+from training_models import ALL_CLASSES, llama, model_of, worker_of
 from transformers import LlamaForCausalLM, LlamaModel, PreTrainedModel
 
 from tinysql.errors import InputError
@@ -38,7 +38,16 @@ def broken(body: type[LlamaModel]) -> PreTrainedModel:
     return model
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("name", ALL_CLASSES)
+def test_logits_of_some_positions_are_those_of_the_whole_model(name: str) -> None:
+    model = model_of(name)
+    ids = torch.randint(0, 1000, (3, 12), generator=torch.Generator().manual_seed(0))
+    wanted = torch.arange(36).reshape(3, 12) % 5 == 0
+    found = LossModel(model, "fp32").logits_at(ids, wanted)
+    torch.testing.assert_close(found, model(input_ids=ids).logits[wanted], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ALL_CLASSES)
 def test_classes_of_the_project_bear_both_layouts(name: str, splits: Splits) -> None:
     model = LossModel(model_of(name), "bf16")
     assert prove_layouts(model, splits.train, layout="packed", device="cpu")

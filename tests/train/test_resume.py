@@ -3,8 +3,6 @@
 import json
 import math
 import os
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
-from training_models import model_of, worker_of
+from training_models import kept_in, model_of, restored_from, worker_of
 
 from tinysql.errors import InputError
 from tinysql.train import fit as fit_module
@@ -30,16 +28,6 @@ def config_of(**changes: Any) -> TrainingConfig:
     )  # fmt: skip
 
 
-def keep_in(folder: Path) -> Callable[[Path, Record], None]:
-    """Merges what all ranks save, as the store does."""
-
-    def save(checkpoint: Path, metrics: Record) -> None:
-        shutil.copytree(checkpoint, folder / str(metrics["step"]), dirs_exist_ok=True)
-        shutil.rmtree(checkpoint)
-
-    return save
-
-
 def trained(log: list[Record]) -> list[float]:
     return [record["loss"] for record in log if record["split"] == "train"]
 
@@ -49,12 +37,11 @@ SHARDED = {f"zero-{stage}": config_of(zero_stage=stage) for stage in range(4)} |
 
 
 def in_a_gang_of_two(rank: int, folder: Path, splits: Splits) -> None:
-    torch.set_num_threads(1)
     os.environ["LOCAL_RANK"] = str(rank)
     store = dist.FileStore(str(folder / "store"), 2)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
     for name, config in SHARDED.items():
-        worker = worker_of(save=keep_in(folder / name), rank=rank, world_size=2)
+        worker = worker_of(save=kept_in(folder / name), rank=rank, world_size=2)
         fit(model_of("llama"), splits, config, worker)
     dist.destroy_process_group()
 
@@ -65,12 +52,13 @@ def test_another_number_of_workers_goes_on_where_two_were(splits: Splits, tmp_pa
         if config is MUON:
             continue
         expected = trained(fit(model_of("llama"), splits, config, worker_of()))
-        worker = worker_of(restore=tmp_path / name / "6")
+        worker = worker_of(restore=restored_from(tmp_path / name / "6"))
         log = fit(model_of("llama"), splits, config, worker)
         assert trained(log) == pytest.approx(expected, abs=1e-4), name
         assert log[-1]["step"] == 12
     with pytest.raises(InputError, match=r"of 2 workers, this is 1: .*set resources\.workers"):
-        fit(model_of("llama"), splits, MUON, worker_of(restore=tmp_path / "muon" / "6"))
+        worker = worker_of(restore=restored_from(tmp_path / "muon" / "6"))
+        fit(model_of("llama"), splits, MUON, worker)
 
 
 def test_a_loss_that_is_no_number_ends_training_in_one_line(
@@ -78,9 +66,17 @@ def test_a_loss_that_is_no_number_ends_training_in_one_line(
 ) -> None:
     config = config_of(lr=1e30, max_grad_norm=1e30, warmup_steps=0, steps=30)
     with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+: lower lr") as raised:
-        fit(model_of("llama"), splits, config, worker_of(save=keep_in(tmp_path)))
+        fit(model_of("llama"), splits, config, worker_of(save=kept_in(tmp_path)))
     assert "\n" not in str(raised.value)
     assert all(math.isfinite(loss) for loss in _losses_in(tmp_path))
+
+
+def test_weights_that_are_no_numbers_are_never_kept(splits: Splits, tmp_path: Path) -> None:
+    # Every step is a milestone, and the loss of the first step is from before its update.
+    config = config_of(lr=1e38, max_grad_norm=1e30, warmup_steps=0, steps=1)
+    with pytest.raises(InputError, match=r"the loss is (nan|inf) at step 1: lower lr"):
+        fit(model_of("llama"), splits, config, worker_of(save=kept_in(tmp_path)))
+    assert not list(tmp_path.iterdir())
 
 
 def _losses_in(folder: Path) -> list[float]:
@@ -98,8 +94,8 @@ def test_memory_that_runs_out_is_one_line_and_leaves_the_checkpoint(
 
     original = fit_module.make_batch
     monkeypatch.setattr(fit_module, "make_batch", greedy_batch)
-    with pytest.raises(InputError, match="no memory left in step 2 with 8 rows") as raised:
-        fit(model_of("llama"), splits, config_of(), worker_of(save=keep_in(tmp_path)))
+    with pytest.raises(InputError, match="no memory left with 8 rows at once") as raised:
+        fit(model_of("llama"), splits, config_of(), worker_of(save=kept_in(tmp_path)))
     assert "\n" not in str(raised.value)
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
@@ -116,10 +112,10 @@ def test_a_machine_about_to_go_is_answered_with_one_checkpoint_more(
         return len(asked) >= 2
 
     undisturbed = model_of("llama")
-    fit(undisturbed, splits, config, worker_of(save=keep_in(tmp_path), is_ending=is_ending))
+    fit(undisturbed, splits, config, worker_of(save=kept_in(tmp_path), is_ending=is_ending))
     saved = sorted(int(path.name) for path in tmp_path.iterdir())
     assert saved == sorted([6, *range(10, 101, 10)])
     resumed = model_of("llama")
-    fit(resumed, splits, config, worker_of(restore=tmp_path / "6"))
+    fit(resumed, splits, config, worker_of(restore=restored_from(tmp_path / "6")))
     weights, others = undisturbed.state_dict(), resumed.state_dict()
     assert all(torch.equal(weights[name], others[name]) for name in weights)

@@ -33,7 +33,7 @@ def tuned_pair(name: str, method: str, tokenizer: PreTrainedTokenizerFast, folde
         {"prompt_weight": 0, "steps": 1, "lr": 1, "method": method,
          "adapter": {"rank": RANK, "alpha": 8}}
     )  # fmt: skip
-    adapted = add_adapters(model_of(name), config, device="cpu")
+    adapted = add_adapters(model_of(name), config)
     generator = torch.Generator().manual_seed(5)
     for key, weight in adapted.named_parameters():
         if "lora_B" in key:
@@ -210,7 +210,7 @@ def test_losses_do_not_depend_on_the_batch(
 ) -> None:
     model = model_of("gpt_neo").eval()
     together = row_losses(model, splits.validation, 7, device="cpu")
-    monkeypatch.setattr("tinysql.train.held_out._LOGITS", 1)
+    monkeypatch.setattr("tinysql.train.batches._LOGITS", 1)
     alone = row_losses(model, splits.validation, 7, device="cpu")
     np.testing.assert_allclose(together.all, alone.all, rtol=1e-6)
     assert len(together.all) == 7

@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +31,18 @@ def base(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFa
 
 def run_trial(folder: Path, base: Path, dataset: Path, config: TrainingConfig) -> None:
     """Leaves the reports, the outcome and the checkpoint of step 3 in the folder."""
-    import torch  # noqa: PLC0415
+    from training_models import kept_in, restored_from  # noqa: PLC0415
 
     from tinysql.train.trial import train_trial  # noqa: PLC0415
 
-    torch.set_num_threads(1)
     os.environ |= {"DS_ACCELERATOR": "cpu", "LOCAL_RANK": "0"}
     reports: list[dict[str, Any]] = []
 
-    def save(made: Path, metrics: dict[str, Any]) -> None:
-        kept = folder / "checkpoint"
-        if metrics["step"] == 3 and not kept.exists():
-            shutil.move(made, kept)
-
-    checkpoint = folder / "checkpoint"
+    checkpoint = folder / "3"
+    restore = restored_from(checkpoint) if checkpoint.exists() else None
     outcome = train_trial(
-        base=base, dataset=dataset, config=config, device="cpu", report=reports.append, save=save,
-        cache=folder / "cache", restore=checkpoint if checkpoint.exists() else None,
+        base=base, dataset=dataset, config=config, device="cpu", report=reports.append,
+        save=kept_in(folder), cache=folder / "cache", restore=restore,
     )  # fmt: skip
     (folder / "result.json").write_text(json.dumps({"outcome": outcome, "reports": reports}))
 

@@ -2,12 +2,18 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 
 from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
     GPTNeoConfig,
     GPTNeoForCausalLM,
+    GraniteMoeConfig,
+    GraniteMoeForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
@@ -44,20 +50,65 @@ def qwen2() -> PreTrainedModel:
     return Qwen2ForCausalLM(Qwen2Config(**_SHAPE, num_key_value_heads=2, tie_word_embeddings=True))
 
 
+def granite() -> PreTrainedModel:
+    """A mixture of experts whose logits are divided behind the head, as in Granite 3.0."""
+    config = GraniteMoeConfig(
+        **_SHAPE, num_key_value_heads=2, tie_word_embeddings=True, num_local_experts=4,
+        num_experts_per_tok=2, logits_scaling=6.0, residual_multiplier=0.5,
+    )  # fmt: skip
+    return GraniteMoeForCausalLM(config)
+
+
+def gpt2() -> PreTrainedModel:
+    """With matrices that lie the other way round."""
+    config = GPT2Config(
+        vocab_size=1000, n_embd=32, n_inner=48, n_head=4, n_layer=2, n_positions=128,
+        eos_token_id=0, bos_token_id=0, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+    )  # fmt: skip
+    return GPT2LMHeadModel(config)
+
+
 CLASSES: dict[str, Callable[[], PreTrainedModel]] = {
     "gpt_neo": gpt_neo, "llama": llama, "qwen2": qwen2
 }  # fmt: skip
 
 
+ALL_CLASSES = {**CLASSES, "granite": granite, "gpt2": gpt2}
+
+
 def model_of(name: str) -> PreTrainedModel:
     """The same weights at every call."""
     set_seed(3)
-    return CLASSES[name]()
+    return ALL_CLASSES[name]()
+
+
+@contextmanager
+def forgotten(_: Record) -> Iterator[Path]:
+    """A checkpoint that nobody keeps."""
+    with TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def kept_in(folder: Path) -> Callable[[Record], AbstractContextManager[Path]]:
+    """Keeps the checkpoint of each step in a folder of its number, which all ranks fill."""
+
+    @contextmanager
+    def save(metrics: Record) -> Iterator[Path]:
+        kept = folder / str(metrics["step"])
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept
+
+    return save
+
+
+def restored_from(checkpoint: Path) -> Path:
+    """A copy of a checkpoint, for a training to go on from."""
+    return Path(shutil.copytree(checkpoint, Path(mkdtemp(dir=checkpoint.parent)) / "restore"))
 
 
 def worker_of(
     *,
-    save: Callable[[Path, Record], None] = lambda folder, _: shutil.rmtree(folder),
+    save: Callable[[Record], AbstractContextManager[Path]] = forgotten,
     restore: Path | None = None,
     rank: int = 0,
     world_size: int = 1,

@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tinysql.errors import InputError
+from tinysql.models.files import max_tokens
 
 Choose = Callable[[Tensor, Sequence[int], int], Tensor]
 """choose(logits, answers, position): the next id of each row, (batch,) int64.
@@ -162,9 +163,9 @@ def check_context(
         return
     if min(lengths) == 0:
         raise InputError(f"prompt {lengths.index(0)} is empty: expected at least one token")
-    window = getattr(model.config, "max_position_embeddings", None)
+    window = max_tokens(model)
     length, new = max(zip(lengths, num_new, strict=True), key=sum)
-    if window is not None and length + new > window:
+    if length + new > window:
         raise InputError(
             f"a prompt of {length} tokens and {new} new ones exceed the model's "
             f"context of {window}: allow fewer new tokens or use a model with a longer context"

@@ -19,8 +19,9 @@ from tinysql.sql.catalog import Table
 from tinysql.sql.compare import Run
 from tinysql.sql.components import canonical, components
 from tinysql.sql.engines import open_engine
-from tinysql.sql.execute import Limits, SharedRuns, run
+from tinysql.sql.execute import SharedRuns, run
 from tinysql.sql.gold import Gold, GoldError, read_gold
+from tinysql.sql.result import Limits
 from tinysql.sql.several import queries_in
 from tinysql.sql.snapshot import prepare, read_snapshot
 from tinysql.sql.spider import hardness

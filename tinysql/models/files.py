@@ -1,5 +1,6 @@
 """Models as directories in Hugging Face format: safetensors only, never remote code."""
 
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,11 @@ class Loaded(NamedTuple):
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
+
+
+def max_tokens(model: PreTrainedModel) -> int:
+    """Longest sequence that the model can read; of a class without positions, any."""
+    return getattr(model.config, "max_position_embeddings", None) or sys.maxsize
 
 
 def load_model(folder: Path, *, device: str = "cpu") -> Loaded:

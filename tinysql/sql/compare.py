@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from itertools import chain, groupby
 
-from tinysql.sql.execute import Cell, Result, Row, run
+from tinysql.sql.execute import run
+from tinysql.sql.result import Cell, Result, Row
 
 _TOLERANCE = 1e-9
 _MAX_COLUMNS = 64

@@ -11,10 +11,10 @@ from typing import NamedTuple
 from sqlglot import exp
 
 from tinysql.sql.catalog import Reference, Table
-from tinysql.sql.execute import Cell
 from tinysql.sql.expressions import quoted
 from tinysql.sql.hints import hint_values
 from tinysql.sql.preimages import preimages
+from tinysql.sql.result import Cell
 from tinysql.sql.sample import NO_CROWD, Crowd, Hints
 
 _COMPARISONS = (

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from tinysql.sql.catalog import Column, parents_first, read_tables
-from tinysql.sql.execute import DEFAULT_LIMITS, Cell, ErrorKind, QueryError, Result, Row, size
+from tinysql.sql.result import DEFAULT_LIMITS, Cell, ErrorKind, QueryError, Result, Row, size
 
 Tables = Mapping[str, Sequence[Row]]
 """Rows to insert by table name, as SQL writes the name; parents before children."""

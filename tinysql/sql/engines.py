@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from tinysql.errors import InputError
 from tinysql.sql.engine import MAX_SECONDS, Engine, EngineError
-from tinysql.sql.execute import ErrorKind, Row, run
+from tinysql.sql.execute import run
+from tinysql.sql.result import ErrorKind, Row
 
 if TYPE_CHECKING:
     import duckdb

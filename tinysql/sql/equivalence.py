@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from tinysql.sql.catalog import parents_first, quoted
 from tinysql.sql.compare import Run, Verdict
 from tinysql.sql.engine import Tables, insert_sql
-from tinysql.sql.execute import Result, run
+from tinysql.sql.execute import run
 from tinysql.sql.gold import Gold, GoldError, is_ordered
+from tinysql.sql.result import Result
 from tinysql.sql.snapshot import prepare
 from tinysql.sql.suite import make_suite, suite_of_database
 

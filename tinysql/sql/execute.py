@@ -15,164 +15,31 @@ that, and for json_each and json_tree, it gets when a query first asks for it.
 """
 
 import sqlite3
-import time
 from collections import OrderedDict
-from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
 from typing import NamedTuple
 
-from tinysql.sql.functions import REPLACED, replace_functions
+from tinysql.sql.functions import replace_functions
+from tinysql.sql.guard import STEPS_PER_TICK, Guard
+from tinysql.sql.result import DEFAULT_LIMITS, ErrorKind, Limits, QueryError, Result, Row, size
 
-Cell = int | float | str | bytes | None
-Row = tuple[Cell, ...]
-
-_STEPS_PER_TICK = 100
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _BROKEN_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_ALLOWED_ACTIONS = (sqlite3.SQLITE_READ, sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE)
 _MANY_STATEMENTS = "one statement at a time"
 _MAX_COPIES = 512
 """Open at once: some 50 KB each besides the database."""
 _MAX_BYTES_OF_COPIES = 8 * 2**20
-# Left out on purpose: load_extension and fts3_tokenizer (they load code); random and randomblob
-# (the same query must give the same answer twice); changes, total_changes and last_insert_rowid
-# (they tell of the connection).
-_FUNCTION_NAMES = """
-    abs char coalesce concat concat_ws glob hex ifnull iif instr length like likelihood likely lower
-    ltrim max min nullif octet_length quote replace round rtrim sign soundex substr substring trim
-    typeof unicode unlikely upper zeroblob
-    avg count group_concat string_agg sum total
-    cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank
-    row_number
-    acos acosh asin asinh atan atan2 atanh ceil ceiling cos cosh degrees exp floor ln log log10 log2
-    mod pi pow power radians sin sinh sqrt tan tanh trunc
-    json json_array json_array_length json_extract json_group_array json_group_object json_object
-    json_quote json_type json_valid -> ->>
-"""
-_ALLOWED_FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
-
-
-class ErrorKind(StrEnum):
-    """Why a query has no rows to compare."""
-
-    NO_SQL = "no_sql"
-    """Nothing that answers: blanks, comments, or a statement without effect such as REINDEX."""
-    SYNTAX = "syntax"
-    """The text is not SQL that SQLite can parse."""
-    UNKNOWN_TABLE = "unknown_table"
-    """A table that the schema does not have."""
-    UNKNOWN_COLUMN = "unknown_column"
-    """A column that the tables in scope do not have."""
-    FORBIDDEN = "forbidden"
-    """More than one statement, or anything that is not a pure, repeatable read."""
-    TIMEOUT = "timeout"
-    """The step budget, or the wall clock behind it, ran out."""
-    TOO_LARGE = "too_large"
-    """The query, a cell, the result or the memory it needs is over its limit."""
-    OTHER = "other"
-    """Any other error of SQLite: ambiguous names, misused aggregates, unknown functions, ..."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueryError:
-    """What went wrong, by kind and in SQLite's words."""
-
-    kind: ErrorKind
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Column names and rows in the order SQLite gave them; both empty when there is an error."""
-
-    columns: tuple[str, ...]
-    rows: Sequence[Row]
-    error: QueryError | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one query may use; far above what a query on a few dozen rows needs."""
-
-    max_steps: int = 1_000_000
-    """Steps of SQLite's virtual machine, about 10 ms per million."""
-    max_seconds: float = 10.0
-    """Wall clock, for whatever the step budget does not see."""
-    max_rows: int = 10_000
-    """Rows of the result."""
-    max_result_bytes: int = 4_000_000
-    """Text and blob bytes of the result, with 8 for every cell."""
-    max_cell_bytes: int = 8_192
-    """Bytes of any one value, also between steps."""
-    max_sql_bytes: int = 20_000
-    """Bytes of the query."""
-    max_heap_bytes: int = 128 * 2**20
-    """SQLite's memory in this process, all connections together; once lowered it stays."""
-
-
-DEFAULT_LIMITS = Limits()
-
-
-class _Guard:
-    """The authorizer and progress handler of a connection, and why they stopped the last query."""
-
-    __slots__ = ("deadline", "denied", "is_extended", "ticks", "wants_extension")
-
-    def __init__(self) -> None:
-        self.is_extended = False
-        """Whether the connection has what `_extend` gives it."""
-
-    def start(self, limits: Limits) -> None:
-        """Forget the last query."""
-        self.ticks = limits.max_steps // _STEPS_PER_TICK
-        self.deadline = time.monotonic() + limits.max_seconds
-        self.denied: str | None = None
-        self.wants_extension = False
-
-    @property
-    def expired(self) -> bool:
-        return self.ticks < 0
-
-    def tick(self) -> bool:
-        """Count one tick; true, also for every later call, once the budget is spent."""
-        self.ticks -= 1
-        if time.monotonic() > self.deadline:
-            self.ticks = -1
-        return self.ticks < 0
-
-    def authorize(
-        self, action: int, first: str | None, second: str | None, _schema: object, _via: object
-    ) -> int:
-        # Nested CTEs can grow exponentially while SQLite still compiles, before any step runs.
-        self.ticks -= 1
-        if self.ticks < 0:
-            return sqlite3.SQLITE_DENY
-        if action in _ALLOWED_ACTIONS:
-            return sqlite3.SQLITE_OK
-        if action == sqlite3.SQLITE_FUNCTION and second:
-            name = second.lower()
-            if name in _ALLOWED_FUNCTIONS or (self.is_extended and name in REPLACED):
-                return sqlite3.SQLITE_OK
-            self.wants_extension |= name in REPLACED
-        # SQLite asks for this when it declares a table-valued function.
-        self.wants_extension |= action == sqlite3.SQLITE_UPDATE and first == "sqlite_master"
-        self.denied = self.denied or f"not a pure read: {second or first or action}"
-        return sqlite3.SQLITE_DENY
-
-
 class _Copy(NamedTuple):
     """A connection to a copy of a database in memory, and what guards it."""
 
     connection: sqlite3.Connection
-    guard: _Guard
+    guard: Guard
 
     def keep_guard(self) -> None:
         """Guard the connection from here on."""
         self.connection.set_authorizer(self.guard.authorize)
-        self.connection.set_progress_handler(self.guard.tick, _STEPS_PER_TICK)
+        self.connection.set_progress_handler(self.guard.tick, STEPS_PER_TICK)
 
 
 def run(sql: str, database: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Result:
@@ -271,7 +138,7 @@ def _open(database: bytes, limits: Limits, pragma: str = "") -> _Copy:
     connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, limits.max_sql_bytes)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100)
-    copy = _Copy(connection, _Guard())
+    copy = _Copy(connection, Guard())
     copy.keep_guard()
     return copy
 
@@ -374,16 +241,11 @@ def _fetch(cursor: sqlite3.Cursor, limits: Limits) -> Result:
     return _too_large(f"result over {limits.max_rows} rows or {limits.max_result_bytes} bytes")
 
 
-def size(row: Row) -> int:
-    """Bytes of a row: of its texts and blobs, and 8 for every cell."""
-    return 8 * len(row) + sum([len(cell) for cell in row if isinstance(cell, str | bytes)])
-
-
 def _too_large(message: str) -> Result:
     return Result((), (), QueryError(ErrorKind.TOO_LARGE, message))
 
 
-def _kind(error: sqlite3.Error, guard: _Guard) -> ErrorKind:
+def _kind(error: sqlite3.Error, guard: Guard) -> ErrorKind:
     """The kind of an error: SQLite has one code for most of them, so its words decide."""
     message = str(error)
     if guard.expired:

@@ -11,7 +11,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tinysql.sql.execute import Cell
+    from tinysql.sql.result import Cell
 
 NOW = "2022-07-15 12:34:56"
 """The time at which every query runs, amid the dates that sample.py draws."""

@@ -18,8 +18,9 @@ from typing import cast
 from sqlglot import exp
 
 from tinysql.sql.compare import Answer, Run, Ties, ties
-from tinysql.sql.execute import Result, run
+from tinysql.sql.execute import run
 from tinysql.sql.parsing import Unparsable, parse_query
+from tinysql.sql.result import Result
 
 _BIGGEST = 2**31
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation, Overflow
 
-from tinysql.sql.execute import Cell
+from tinysql.sql.result import Cell
 
 _AROUND = ("{}", "{} end", "start {}", "start {} end", "start end")
 """Texts that a pattern of one word may or may not match."""

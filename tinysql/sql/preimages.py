@@ -11,8 +11,8 @@ from decimal import Decimal
 
 from sqlglot import exp
 
-from tinysql.sql.execute import Cell
 from tinysql.sql.hints import as_cell
+from tinysql.sql.result import Cell
 
 _KEEPING = (
     exp.Paren, exp.Lower, exp.Upper, exp.Trim, exp.Cast, exp.Round, exp.Collate, exp.Date,

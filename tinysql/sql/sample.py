@@ -33,7 +33,7 @@ from typing import Literal, NamedTuple
 
 from tinysql.errors import InputError
 from tinysql.sql.catalog import Column, Reference, Table, parents_first
-from tinysql.sql.execute import Cell
+from tinysql.sql.result import Cell
 from tinysql.sql.snapshot import prepare
 
 Draw = Callable[[random.Random], Cell]

@@ -28,9 +28,10 @@ from tinysql.sql.compare import (
 )
 from tinysql.sql.constants import crowded_columns, hints_of_query, rows_needed, sort_columns
 from tinysql.sql.engine import EngineError
-from tinysql.sql.execute import Cell, run, run_backwards
+from tinysql.sql.execute import run, run_backwards
 from tinysql.sql.gold import Gold, GoldError, answer
 from tinysql.sql.mutants import mutants
+from tinysql.sql.result import Cell
 from tinysql.sql.sample import NO_CROWD, Crowd, Hints, fill
 from tinysql.sql.snapshot import prepare
 

@@ -9,21 +9,19 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from torch.nn import Linear
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from tinysql.errors import InputError
 from tinysql.train.config import TrainingConfig
 
 
-def add_adapters(model: PreTrainedModel, config: TrainingConfig, *, device: str) -> PeftModel:
+def add_adapters(model: PreTrainedModel, config: TrainingConfig) -> PeftModel:
     """The model with adapters that change nothing yet, and all else frozen.
 
-    Raises InputError: a target that the model does not have, or 4-bit weights without a GPU.
+    Raises InputError: a target that the model does not have, or that shares its weights.
     """
-    if config.method == "qlora":
-        raise InputError(
-            f"method qlora: 4-bit weights need a GPU with bitsandbytes, got {device}: take lora"
-        )
     chosen = config.adapter
     _check_targets(model, chosen.target_modules)
     torch.manual_seed(config.seed)
@@ -47,17 +45,21 @@ def add_adapters(model: PreTrainedModel, config: TrainingConfig, *, device: str)
 def _check_targets(model: PreTrainedModel, targets: str | tuple[str, ...]) -> None:
     if isinstance(targets, str):
         return
-    linear = {
-        name.rsplit(".", 1)[-1]
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear)
-    }
-    unknown = [target for target in targets if target.rsplit(".", 1)[-1] not in linear]
-    if unknown:
-        raise InputError(
-            f"adapter.target_modules: {unknown[0]!r} is no linear layer of this model; "
-            f"expected some of {', '.join(sorted(linear))}, or all-linear"
-        )
+    layers = [name for name, each in model.named_modules() if isinstance(each, Linear | Conv1D)]
+    head = model.get_output_embeddings()
+    for target in targets:
+        hit = [name for name in layers if f".{name}".endswith(f".{target}")]
+        if not hit:
+            names = sorted({name.rpartition(".")[2] for name in layers})
+            raise InputError(
+                f"adapter.target_modules: {target!r} is no linear layer of this model; "
+                f"expected some of {', '.join(names)}, or all-linear"
+            )
+        if model.config.tie_word_embeddings and any(model.get_submodule(n) is head for n in hit):
+            raise InputError(
+                f"adapter.target_modules: {target!r} has the weights of the input embedding, too, "
+                "which merging would change: leave it out"
+            )
 
 
 def save_adapter(adapted: PeftModel, folder: Path) -> None:

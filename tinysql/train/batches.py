@@ -16,6 +16,10 @@ from tinysql.errors import InputError
 from tinysql.train.rows import TokenizedRows
 
 POOL_BATCHES = 50
+_LOGITS = 2**25
+"""Numbers in the logits of one batch that is only looked at: 128 MiB."""
+_MOST_ROWS = 100
+"""Of such a batch."""
 
 
 class Batch(NamedTuple):
@@ -110,6 +114,29 @@ def _packed(
         places[:, row] = sequence, used[sequence]
         used[sequence] += length
     return places[0], places[1]
+
+
+def in_sql(
+    rows: TokenizedRows, numbers: NDArray[np.int64], width: int, *, device: str | torch.device
+) -> torch.Tensor:
+    """Which positions of a padded batch predict SQL or what is behind it, bool (rows, width)."""
+    first_of_sql = torch.from_numpy(rows.prompt_lengths[numbers] - 1).to(device)
+    return torch.arange(width, device=device) >= first_of_sql[:, None]
+
+
+def whole_batches(
+    numbers: NDArray[np.int64], tokens: NDArray[np.int64], vocab_size: int
+) -> list[NDArray[np.int64]]:
+    """The rows with these numbers, longest first, in batches of a hundred at most.
+
+    A batch has fewer where logits would take more than 128 MiB.
+
+    Args:
+        tokens: of each of these rows, how many have logits.
+    """
+    at_once = min(_MOST_ROWS, max(1, _LOGITS // (int(tokens.max()) * vocab_size)))
+    by_length = numbers[np.argsort(-tokens, kind="stable")]
+    return np.split(by_length, range(at_once, len(by_length), at_once))
 
 
 def total_weight(

@@ -35,7 +35,7 @@ class AdapterConfig(Config):
 
 
 class RuntimeConfig(Config):
-    """How a step of the optimizer is carried out: changes no result beyond rounding."""
+    """How a step of the optimizer is carried out: changes no result beyond rounding and dropout."""
 
     micro_rows: int | None = Field(default=None, ge=1)
     """Rows of one pass on one worker, whose gradients add up; None: the worker's whole share."""
@@ -52,7 +52,7 @@ class RuntimeConfig(Config):
 
 
 class TrainingConfig(Config):
-    """How a model is trained; all but `runtime` changes the weights."""
+    """How a model is trained, and what is found out on the way; `runtime` changes neither."""
 
     prompt_weight: float = Field(ge=0, le=1)
     """Weight of a prompt token in the loss, where a SQL token has 1; 0 is loss on SQL only."""
@@ -60,7 +60,7 @@ class TrainingConfig(Config):
     """Optimizer steps."""
     batch_rows: int = Field(default=64, ge=1)
     """Rows of one step, over all workers."""
-    method: Literal["full", "lora", "rslora", "dora", "qlora"] = "full"
+    method: Literal["full", "lora", "rslora", "dora"] = "full"
     """All weights, or adapters beside frozen ones: LoRA, with the scale of rsLoRA (Kalajdzievski
     2023), or with DoRA's separate length of columns (Liu et al. 2024)."""
     adapter: AdapterConfig = AdapterConfig()
@@ -74,7 +74,7 @@ class TrainingConfig(Config):
     weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled weight decay."""
     warmup_steps: int = Field(default=100, ge=0)
-    """Steps of linear rise to the peak learning rate."""
+    """Steps of linear rise to the peak learning rate; at most a quarter of all."""
     schedule: Literal["wsd", "cosine", "linear", "constant"] = "wsd"
     """After the rise: hold and then fall (warm-up, stable, decay), or fall all the way along half a
     cosine or a line; each to 2% of the peak."""
@@ -87,12 +87,21 @@ class TrainingConfig(Config):
     precision: Literal["fp32", "bf16"] = "bf16"
     """Number format of matrix products, fp32 where the hardware has no bf16; weights and optimizer
     stay in fp32."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the order of rows and, from scratch, of the initial weights."""
+    validation_rows: int = Field(default=1000, ge=1)
+    """Validation rows, from the first, on which every milestone tries the model."""
     execution_rows: int = Field(default=0, ge=0)
-    """Validation rows whose answers are decoded and run at every milestone."""
+    """Of these, from the first, rows whose answers are decoded and run."""
     runtime: RuntimeConfig = RuntimeConfig()
     """How it is carried out, which is no part of the model's identity."""
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _explain(cls, method: object) -> object:
+        if method == "qlora":
+            raise ValueError("qlora is not there yet, expected full, lora, rslora or dora")
+        return method
 
     @property
     def has_adapters(self) -> bool:
@@ -105,6 +114,11 @@ class TrainingConfig(Config):
             raise ValueError("optimizer muon works with zero_stage 0, 1 or 2, got 3")
         if self.optimizer == "muon" and self.has_adapters:
             raise ValueError(f"optimizer muon is for method full, got {self.method}: take adamw")
+        if self.execution_rows > self.validation_rows:
+            raise ValueError(
+                f"execution_rows {self.execution_rows} are more than validation_rows "
+                f"{self.validation_rows}: lower one or raise the other"
+            )
         if self.execution_rows and self.zero_stage == 3:
             raise ValueError("execution_rows needs whole weights: zero_stage 0, 1 or 2, got 3")
         needed = {"none": 0, "optimizer": 1, "all": 3}[self.runtime.offload]
@@ -115,14 +129,36 @@ class TrainingConfig(Config):
             )
         return self
 
+    def rows_per_worker(self, workers: int) -> int:
+        """Rows of a step on each of so many workers.
+
+        Raises InputError when the batch does not divide over them, or their share into passes.
+        """
+        share, rest = divmod(self.batch_rows, workers)
+        if rest:
+            raise InputError(
+                f"batch_rows {self.batch_rows} does not divide over {workers} workers: "
+                "change one of them"
+            )
+        if share % (self.runtime.micro_rows or share):
+            raise InputError(
+                f"runtime.micro_rows {self.runtime.micro_rows} does not divide the {share} rows of "
+                "a worker: change one of them"
+            )
+        return share
+
+    @property
+    def _rising_steps(self) -> int:
+        return min(self.warmup_steps, self.steps // 4)
+
     def rate_at(self, step: int) -> float:
         """Share of the peak learning rate in force at a step."""
-        rise = min(1.0, (step + 1) / max(1, self.warmup_steps))
+        rise = min(1.0, (step + 1) / max(1, self._rising_steps))
         return rise * max(_LOWEST_RATE, self._fallen(step))
 
     def _fallen(self, step: int) -> float:
         """Share of the peak from 1 down to 0, without the rise."""
-        left = (self.steps - step) / max(1, self.steps - self.warmup_steps)
+        left = (self.steps - step) / max(1, self.steps - self._rising_steps)
         if self.schedule == "wsd":
             decay_steps = self.decay_fraction * self.steps
             left = (self.steps - step) / decay_steps if decay_steps else 1.0
@@ -215,7 +251,9 @@ def identify_base(config: BaseConfig) -> dict[str, Any]:
         return {"source": config.source, "revision": config.revision}
     digest = hashlib.sha256()
     for file in local_files(Path(config.source).expanduser()):
-        digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+        with file.open("rb") as opened:
+            content = hashlib.file_digest(opened, "sha256").digest()
+        digest.update(file.name.encode() + b"\0" + content)
     return {"source": f"sha256:{digest.hexdigest()}"}
 
 

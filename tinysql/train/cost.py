@@ -6,6 +6,9 @@ attention 12 * layers * width * tokens of its row. Weights that are frozen have 
 own, which saves two of the six. Embeddings are looked up, and cost nothing.
 """
 
+import resource
+
+import torch
 from transformers import PreTrainedModel
 
 _PEAK_BF16 = {
@@ -15,18 +18,28 @@ _PEAK_BF16 = {
 """Dense matrix products per second by what a device's name holds, from NVIDIA's data sheets."""
 
 
-def flops_per_token(model: PreTrainedModel, row_tokens: float) -> float:
-    """Operations of forward and backward pass for a token of a row that long, causality counted."""
-    embeddings = {id(weight) for weight in model.get_input_embeddings().parameters()}
-    head = {id(weight) for weight in model.get_output_embeddings().parameters()}
-    passed = trained = 0
-    for weight in model.parameters():
-        # A tied head is both, and multiplied.
-        if id(weight) in embeddings and id(weight) not in head:
-            continue
-        passed += weight.numel()
-        trained += weight.numel() if weight.requires_grad else 0
+def flops_per_token(model: PreTrainedModel, row_tokens: float, *, with_logits: float) -> float:
+    """Operations of forward and backward pass for a token of a row that long, causality counted.
+
+    Args:
+        with_logits: share of the tokens that pass the head. Of the experts of a layer, a token
+            passes those that it is sent to.
+    """
     config = model.config
+    looked_up = {id(weight) for weight in model.get_input_embeddings().parameters()}
+    head = {id(weight) for weight in model.get_output_embeddings().parameters()}
+    num_experts = getattr(config, "num_local_experts", None) or 0
+    passed = trained = 0.0
+    for weight in model.parameters():
+        share = 1.0
+        if id(weight) in head:  # also where it is the embedding: it is multiplied, too
+            share = with_logits
+        elif id(weight) in looked_up:
+            continue
+        elif num_experts and weight.ndim == 3 and weight.shape[0] == num_experts:
+            share = config.num_experts_per_tok / num_experts
+        passed += share * weight.numel()
+        trained += share * weight.numel() if weight.requires_grad else 0
     attention = 12 * config.num_hidden_layers * config.hidden_size * row_tokens / 2
     return 4 * passed + 2 * trained + attention
 
@@ -35,3 +48,10 @@ def utilization(flops_per_second: float, device_name: str) -> float | None:
     """Share of the device's bf16 peak, from 0 to 1; None for a device that is not known here."""
     peak = next((peak for name, peak in _PEAK_BF16.items() if name in device_name), None)
     return None if peak is None else flops_per_second / peak
+
+
+def most_memory(device: str) -> float:
+    """Bytes that PyTorch held on the GPU at most, or this process in RAM."""
+    if device.startswith("cuda"):
+        return float(torch.cuda.max_memory_allocated(device))
+    return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

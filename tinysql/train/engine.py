@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation
 
-from tinysql.errors import InputError
+from tinysql.models.files import max_tokens
 from tinysql.train.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class LossModel(torch.nn.Module):
     @property
     def max_tokens(self) -> int:
         """Longest sequence that the model can read, of one row or of several."""
-        return int(self.causal.config.max_position_embeddings)
+        return max_tokens(self.causal)
 
     def forward(
         self,
@@ -72,17 +72,21 @@ class LossModel(torch.nn.Module):
     ) -> torch.Tensor:
         """Float32 logits (positions, vocabulary) at the wanted positions of (rows, width).
 
-        Selecting hidden states before the head saves the logits of prompts. Right padding needs no
+        The head sees the wanted positions alone, which saves the logits of prompts; what a class
+        does to logits behind its head, such as scaling them, it does. Right padding needs no
         attention mask: attention is causal, and nothing is wanted at padded positions. Neither do
         packed rows: without a mask, positions that start anew keep rows apart.
         """
         device = input_ids.device.type
         half = computed_in(self.precision, device) == "bf16"
-        with torch.autocast(device, torch.bfloat16, enabled=half):
-            body = self.causal.base_model
-            found = body(input_ids=input_ids, position_ids=positions, use_cache=False)
-            hidden = found.last_hidden_state
-            return self.causal.get_output_embeddings()(hidden[wanted]).float()
+        head = self.causal.get_output_embeddings()
+        selection = head.register_forward_pre_hook(lambda _, hidden: (hidden[0][wanted],))
+        try:
+            with torch.autocast(device, torch.bfloat16, enabled=half):
+                found = self.causal(input_ids=input_ids, position_ids=positions, use_cache=False)
+        finally:
+            selection.remove()
+        return found.logits.float()
 
 
 def _fuse_activations(model: PreTrainedModel) -> None:
@@ -104,18 +108,7 @@ def make_engine(
     Raises InputError when the batch does not divide over the workers, or a worker's share into
     passes.
     """
-    share, rest = divmod(config.batch_rows, world_size)
-    if rest:
-        raise InputError(
-            f"batch_rows {config.batch_rows} does not divide over {world_size} workers: "
-            "change one of them"
-        )
-    micro_rows = config.runtime.micro_rows or share
-    if share % micro_rows:
-        raise InputError(
-            f"runtime.micro_rows {micro_rows} does not divide the {share} rows of a worker: "
-            "change one of them"
-        )
+    share = config.rows_per_worker(world_size)
     import deepspeed  # noqa: PLC0415 - seconds, and of use to the ranks alone
 
     # On a CPU, DeepSpeed would compile a shared-memory collective at its first use, which needs a
@@ -125,7 +118,7 @@ def make_engine(
     torch._dynamo.config.disable = True
     settings = {
         "train_batch_size": config.batch_rows,
-        "train_micro_batch_size_per_gpu": micro_rows,
+        "train_micro_batch_size_per_gpu": config.runtime.micro_rows or share,
         "gradient_clipping": config.max_grad_norm,
         "zero_optimization": _zero(config),
         "zero_force_ds_cpu_optimizer": False,  # it would be the C++ Adam
@@ -135,7 +128,7 @@ def make_engine(
     }
     engine, _, _, _ = deepspeed.initialize(
         model=model,
-        model_parameters=[p for p in model.parameters() if p.requires_grad],
+        model_parameters=_parameters(model, config),
         config=settings,
         lr_scheduler=lambda optimizer: LambdaLR(optimizer, config.rate_at),
         dist_init_required=False,
@@ -174,6 +167,16 @@ def _universal(folder: Path) -> str:
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         convert(asked)
     return tag
+
+
+def _parameters(model: LossModel, config: TrainingConfig) -> list[Any]:
+    """What is trained; norms and biases by themselves, without decay, where there is some."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not config.weight_decay or config.optimizer == "muon":  # which makes its own groups
+        return trained
+    matrices = [parameter for parameter in trained if parameter.ndim >= 2]
+    others = [parameter for parameter in trained if parameter.ndim < 2]
+    return [{"params": matrices}, {"params": others, "weight_decay": 0.0}] if others else matrices
 
 
 def _zero(config: TrainingConfig) -> dict[str, Any]:

@@ -6,12 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
-from tinysql.models.files import Loaded, load_model, save_model
+from tinysql.models.files import Loaded, load_model, max_tokens, save_model
 from tinysql.train.adapters import add_adapters, merged, save_adapter
 from tinysql.train.config import TrainingConfig
-from tinysql.train.cost import flops_per_token, utilization
 from tinysql.train.engine import computed_in
 from tinysql.train.fit import Splits, fit
 from tinysql.train.probe import execution_probe
@@ -40,7 +38,7 @@ def train_and_save(
     model, tokenizer = loaded
     rows = tokenized_splits(dataset, loaded, worker.cache)
     num_parameters = model.num_parameters()
-    adapted = add_adapters(model, config, device=worker.device) if config.has_adapters else None
+    adapted = add_adapters(model, config) if config.has_adapters else None
     num_trained = model.num_parameters(only_trainable=True)
     probe = None
     if config.execution_rows:
@@ -48,7 +46,6 @@ def train_and_save(
             dataset, tokenizer, config.execution_rows,
             rank=worker.rank, world_size=worker.world_size,
         )  # fmt: skip
-    flops = flops_per_token(model, float(rows.train.lengths.mean()))
     log = fit(model, rows, config, worker, probe)
     summary = _summarize(log, num_parameters, num_trained)
     if worker.rank == 0:
@@ -61,29 +58,25 @@ def train_and_save(
     seconds = log[-1]["seconds"]
     speed = {"seconds": seconds, "tokens_per_second": summary["tokens"] / seconds}
     computed = computed_in(config.precision, worker.device)
-    padding = next((each["padding"] for each in reversed(log) if "padding" in each), 0.0)
-    about = {"workers": worker.world_size, "computed_in": computed, "padding": padding}
-    return {**summary, **speed, **about, **_use_of_gpu(flops, speed, worker)}
+    about = {"workers": worker.world_size, "computed_in": computed}
+    return {**summary, **speed, **about, **_use_of_device(log)}
 
 
-def _use_of_gpu(
-    flops_per_token: float, speed: dict[str, float], worker: Worker
-) -> dict[str, float]:
-    if not worker.device.startswith("cuda"):
-        return {}
-    rate = flops_per_token * speed["tokens_per_second"] / worker.world_size
-    share = utilization(rate, torch.cuda.get_device_name(worker.device))
-    found = {"gpu_memory_bytes": float(torch.cuda.max_memory_allocated(worker.device))}
-    return found if share is None else {**found, "mfu": share}
+def _use_of_device(log: list[Record]) -> dict[str, float]:
+    """What the training came to in use of the device: the last of padding and memory, mean mfu."""
+    of_training = [each for each in log if each["split"] == "train"]
+    found = {name: of_training[-1][name] for name in ("padding", "memory_bytes")}
+    shares = [each["mfu"] for each in of_training if "mfu" in each]
+    return {**found, "mfu": sum(shares) / len(shares)} if shares else found
 
 
 def tokenized_splits(dataset: Path, loaded: Loaded, cache: Path) -> Splits:
     """The rows to train and to validate on; token ids are left in the cache of this machine."""
     model, tokenizer = loaded
-    max_tokens = model.config.max_position_embeddings
+    longest, tokens = max_tokens(model), cache / "tokens"
     return Splits(
         *(
-            tokenize_split(dataset, split, tokenizer, max_tokens=max_tokens, cache=cache / "tokens")
+            tokenize_split(dataset, split, tokenizer, max_tokens=longest, cache=tokens)
             for split in ("train", "validation")
         )
     )

@@ -8,11 +8,10 @@ away is answered with a checkpoint, too.
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -25,6 +24,7 @@ from tinysql.errors import Diverged, InputError
 from tinysql.train.batches import Batch, batch_order, make_batch, total_weight
 from tinysql.train.canary import prove_layouts
 from tinysql.train.config import TrainingConfig
+from tinysql.train.cost import flops_per_token, most_memory, utilization
 from tinysql.train.engine import LossModel, load_state, make_engine, save_state
 from tinysql.train.probe import Probe
 from tinysql.train.rows import TokenizedRows
@@ -39,6 +39,7 @@ LOG_EVERY = 20
 """Steps averaged into one record of the training log."""
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 """What PyTorch says of a GPU and of a CPU."""
+
 
 class Splits(NamedTuple):
     """What a model is trained on and tried on."""
@@ -57,14 +58,26 @@ def fit(
     """Train in place what of `model` requires a gradient, and return the training log.
 
     Its records hold step, split ("train" or "validation"), loss (weighted mean, nats per token),
-    lr (share of the peak), tokens (seen so far, padding not counted) and seconds (spent training
-    so far). Training records add grad_norm (of the last step, before it was scaled down) and
-    padding (share of the positions of this start of the run). Validation records hold what
-    validation.tried finds.
+    lr (of the last step, as share of the peak), tokens (seen so far, padding not counted) and
+    seconds (spent training so far). Training records add grad_norm (of the last step, before it was
+    scaled down), padding (share of the positions of this start of the run), tokens_per_second
+    (since the last such record or checkpoint), memory_bytes (the most that this rank has held) and,
+    on a GPU that cost.py knows, mfu. Validation records hold what validation.tried finds.
 
     Raises InputError: the layout does not suit the model; no memory is left; or the loss is no
     number any more. Checkpoints stay.
     """
+    with _explained(config, worker.world_size):
+        return _fit(model, rows, config, worker, probe)
+
+
+def _fit(
+    model: PreTrainedModel,
+    rows: Splits,
+    config: TrainingConfig,
+    worker: Worker,
+    probe: Probe | None,
+) -> list[Record]:
     torch.manual_seed(config.seed)
     if worker.device == "cpu":
         # PyTorch's fused attention is slower than its parts in bf16 on CPUs: half a step's time.
@@ -75,7 +88,10 @@ def fit(
     if worker.rank == 0:
         layout = config.runtime.layout
         prove_layouts(loss_model, rows.train, layout=layout, device=worker.device)
-    run = _Run(loss_model, config, worker)
+    lengths = rows.train.lengths
+    share = 1.0 if config.prompt_weight else 1 - rows.train.prompt_lengths.sum() / lengths.sum()
+    flops = flops_per_token(model, float(lengths.mean()), with_logits=float(share))
+    run = _Run(loss_model, config, worker, flops)
     order = batch_order(
         rows.train.lengths, config.batch_rows, seed=config.seed, start_step=run.step
     )
@@ -101,8 +117,10 @@ def fit(
 class _Run:
     """Where a training run stands; all of it is in its checkpoints."""
 
-    def __init__(self, model: LossModel, config: TrainingConfig, worker: Worker) -> None:
-        self.config, self.worker = config, worker
+    def __init__(
+        self, model: LossModel, config: TrainingConfig, worker: Worker, flops_per_token: float
+    ) -> None:
+        self.config, self.worker, self._flops_per_token = config, worker, flops_per_token
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.log: list[Record] = []
         self.engine = self._started_engine(model)
@@ -111,6 +129,7 @@ class _Run:
         self._grad_norm = torch.tensor(math.nan)
         # Tokens of rows and positions with their padding, of this rank since this start.
         self._taken, self._positions = 0, 0
+        self._logged = self.tokens, time.monotonic()
 
     def _started_engine(self, model: LossModel) -> "DeepSpeedEngine":
         """The engine, and this run, as the checkpoint to go on from says, if there is one."""
@@ -131,6 +150,7 @@ class _Run:
         load_state(engine, restore, universal=universal)
         self.step, self.tokens = state["step"], state["tokens"]
         self.seconds, self.log = state["seconds"], state["log"]
+        shutil.rmtree(restore)
         return engine
 
     def train_step(self, rows: TokenizedRows, numbers: NDArray[np.int64]) -> None:
@@ -144,16 +164,15 @@ class _Run:
         mine = numbers[self.worker.rank :: world_size]
         num_passes = self.engine.gradient_accumulation_steps()
         summed: list[torch.Tensor] = []
-        with self._explained():
-            for part in np.split(mine, num_passes):
-                batch = self._batch(rows, part)
-                self._positions += batch.input_ids.numel()
-                loss = self.engine(*batch) * (world_size / total)
-                summed.append(loss.detach())
-                # DeepSpeed takes the mean over passes, too.
-                self.engine.backward(loss * num_passes)
-                self._measure_gradient()
-                self.engine.step()
+        for part in np.split(mine, num_passes):
+            batch = self._batch(rows, part)
+            self._positions += batch.input_ids.numel()
+            loss = self.engine(*batch) * (world_size / total)
+            summed.append(loss.detach())
+            # DeepSpeed takes the mean over passes, too.
+            self.engine.backward(loss * num_passes)
+            self._measure_gradient()
+            self.engine.step()
         self._losses.append(torch.stack(summed).sum())
         self._taken += int(rows.lengths[mine].sum())
         self.step += 1
@@ -178,42 +197,62 @@ class _Run:
         self._losses.clear()
         total, taken, positions = sums.tolist()
         loss = total / self.worker.world_size
-        if not math.isfinite(loss):
-            raise Diverged(
-                f"the loss is {loss} at step {self.step}: lower lr (got {self.config.lr}) or raise "
-                f"warmup_steps (got {self.config.warmup_steps}); the last checkpoint is kept"
-            )
+        self._check_loss(loss)
         norm = self.engine.get_global_grad_norm()
         norm = float(self._grad_norm if norm is None else norm)
-        self._record("train", loss=loss, grad_norm=norm, padding=1 - taken / positions)
+        self._record(
+            "train", loss=loss, grad_norm=norm, padding=1 - taken / positions, **self._speed()
+        )
+
+    def _speed(self) -> dict[str, float]:
+        tokens, since = self._logged
+        self._logged = self.tokens, time.monotonic()
+        rate = (self.tokens - tokens) / (self._logged[1] - since)
+        device = self.worker.device
+        found = {"tokens_per_second": rate, "memory_bytes": most_memory(device)}
+        name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
+        share = utilization(self._flops_per_token * rate / self.worker.world_size, name)
+        return found if share is None else {**found, "mfu": share}
 
     def validate(self, rows: TokenizedRows, probe: Probe | None) -> None:
-        """Add what is found on all validation rows to the log."""
+        """Add what is found on the validation rows to the log.
+
+        Raises Diverged: the loss is no number.
+        """
         self.engine.eval()
         found = tried(self.engine.module, rows, self.config, self.worker, probe)
+        self._check_loss(found["loss"])
         self._record("validation", **found)
 
     def checkpoint(self) -> None:
         """Keep everything needed to go on from here."""
-        folder = Path(mkdtemp(prefix="checkpoint-"))
-        save_state(self.engine, folder)
         state = {
             "step": self.step, "tokens": self.tokens, "seconds": self.seconds, "log": self.log,
             "world_size": self.worker.world_size,
         }  # fmt: skip
-        if self.worker.rank == 0:
-            (folder / "run.json").write_text(json.dumps(state))
         losses = [each["loss"] for each in self.log if each["split"] == "validation"]
-        self.worker.save(folder, {"step": self.step, "validation_loss": (losses or [math.inf])[-1]})
+        about = {"step": self.step, "validation_loss": (losses or [math.inf])[-1]}
+        with self.worker.save(about) as folder:
+            save_state(self.engine, folder)
+            if self.worker.rank == 0:
+                (folder / "run.json").write_text(json.dumps(state))
+        self._logged = self.tokens, time.monotonic()
 
     def finish(self) -> None:
         """Leave whole weights in the model on every rank."""
         self.engine.destroy()
 
+    def _check_loss(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"the loss is {loss} at step {self.step}: lower lr (got {self.config.lr}) or raise "
+                f"warmup_steps (got {self.config.warmup_steps}); the last checkpoint is kept"
+            )
+
     def _record(self, split: str, **values: float) -> None:
         self.seconds = time.monotonic() - self._started
         record = {
-            "step": self.step, "split": split, **values, "lr": self.config.rate_at(self.step),
+            "step": self.step, "split": split, **values, "lr": self.config.rate_at(self.step - 1),
             "tokens": self.tokens, "seconds": self.seconds,
         }
         self.log.append(record)
@@ -231,17 +270,17 @@ class _Run:
             pack_tokens=widest if runtime.layout == "packed" else None,
         )
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Says in one line what to do when memory runs out."""
-        try:
-            yield
-        except RuntimeError as error:
-            if not any(words in str(error) for words in _NO_MEMORY):
-                raise
-            rows = self.engine.train_micro_batch_size_per_gpu()
-            raise InputError(
-                f"no memory left in step {self.step + 1} with {rows} rows at once: lower "
-                "runtime.micro_rows or set runtime.gradient_checkpointing; the last checkpoint "
-                "is kept"
-            ) from error
+
+@contextmanager
+def _explained(config: TrainingConfig, world_size: int) -> Iterator[None]:
+    """Says in one line what to do when memory runs out."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(words in str(error) for words in _NO_MEMORY):
+            raise
+        rows = config.runtime.micro_rows or config.batch_rows // world_size
+        raise InputError(
+            f"no memory left with {rows} rows at once: lower runtime.micro_rows or set "
+            "runtime.gradient_checkpointing; the last checkpoint is kept"
+        ) from error

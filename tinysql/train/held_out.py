@@ -14,11 +14,8 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from tinysql.evaluate.stats import paired_mean_bootstrap
-from tinysql.train.batches import make_batch
+from tinysql.train.batches import in_sql, make_batch, whole_batches
 from tinysql.train.rows import TokenizedRows
-
-_LOGITS = 2**25
-"""Numbers in the logits of one batch: 128 MiB."""
 
 
 class Parts(NamedTuple):
@@ -39,20 +36,16 @@ def row_losses(
 ) -> Parts:
     """The loss of each of the first rows, in nats, summed over its tokens."""
     lengths = rows.lengths[:num_rows]
-    at_once = max(1, _LOGITS // (int(lengths.max()) * model.config.vocab_size))
     losses = Parts(np.zeros(num_rows), np.zeros(num_rows))
-    by_length = np.argsort(-lengths, kind="stable")
-    for start in range(0, num_rows, at_once):
-        numbers = by_length[start : start + at_once]
+    for numbers in whole_batches(np.arange(num_rows), lengths, model.config.vocab_size):
         batch = make_batch(rows, numbers, prompt_weight=1.0, device=device)
         # Right padding needs no mask: attention is causal, and what is padded has no weight.
         logits = model(input_ids=batch.input_ids, use_cache=False).logits.float()
         flat = F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), reduction="none")
         each = flat.view_as(batch.weights).double() * batch.weights
-        first_of_sql = torch.from_numpy(rows.prompt_lengths[numbers] - 1).to(device)
-        in_sql = torch.arange(each.shape[1], device=device) >= first_of_sql[:, None]
-        losses.prompt[numbers] = (each * ~in_sql).sum(dim=1).cpu().numpy()
-        losses.sql[numbers] = (each * in_sql).sum(dim=1).cpu().numpy()
+        of_sql = in_sql(rows, numbers, each.shape[1], device=device)
+        losses.prompt[numbers] = (each * ~of_sql).sum(dim=1).cpu().numpy()
+        losses.sql[numbers] = (each * of_sql).sum(dim=1).cpu().numpy()
     return losses
 
 

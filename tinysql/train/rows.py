@@ -26,6 +26,8 @@ from tinysql.errors import InputError
 _TEXT_COLUMNS = ["question", "schema_sql", "gold_sql"]
 _TOKENIZE_ROWS = 4096
 _IDS, _LENGTHS = "ids.int32", "lengths.npy"
+_LAYOUT = 1
+"""Of these files; another number makes them anew."""
 
 
 class TokenizedRows(NamedTuple):
@@ -76,7 +78,9 @@ def tokenize_split(
     folder = cache / f"{split}-{_digest(dataset, split, tokenizer)}"
     with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
-            made = Path(mkdtemp(dir=cache))
+            for debris in cache.glob(f"{folder.name}-*"):  # of a process that was killed
+                shutil.rmtree(debris)
+            made = Path(mkdtemp(dir=cache, prefix=f"{folder.name}-"))
             _write_tokens(made, dataset, split, tokenizer)
             made.rename(folder)
     lengths, prompt_lengths = np.load(folder / _LENGTHS)
@@ -93,7 +97,8 @@ def tokenize_split(
 
 def _digest(dataset: Path, split: str, tokenizer: PreTrainedTokenizerFast) -> str:
     digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode())
-    digest.update(str(tokenizer.eos_token_id).encode())
+    texts = format_prompt("question", "schema") + format_completion("sql")
+    digest.update(f"{_LAYOUT} {tokenizer.eos_token_id} {texts}".encode())
     for path in split_files(dataset, split):
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())

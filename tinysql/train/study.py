@@ -20,7 +20,7 @@ from peft import PeftModel
 from safetensors import safe_open
 
 from tinysql.errors import InputError
-from tinysql.models.files import load_model
+from tinysql.models.files import load_model, max_tokens
 from tinysql.train.algebra import check_algebra, row_logits
 from tinysql.train.changes import layer_changes
 from tinysql.train.config import AdapterStudyConfig
@@ -66,7 +66,7 @@ def study_adapters(
     with TemporaryDirectory() as cache:
         rows = tokenize_split(
             dataset, "validation", loaded.tokenizer,
-            max_tokens=tuned.config.max_position_embeddings, cache=Path(cache),
+            max_tokens=max_tokens(tuned), cache=Path(cache),
         )  # fmt: skip
         num_rows = min(len(rows.lengths), config.rows or len(rows.lengths))
         before = row_losses(loaded.model, rows, num_rows, device=device)

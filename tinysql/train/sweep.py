@@ -75,7 +75,12 @@ class SweepConfig(Config):
     @classmethod
     def _flatten(cls, grid: object) -> object:
         """Fields inside fields, as `--set sweep.grid.adapter.rank=[4,8]` makes them, dotted."""
-        return _dotted(grid) if isinstance(grid, dict) else grid
+        if not isinstance(grid, dict):
+            return grid
+        for field, values in _dotted(grid).items():
+            if not isinstance(values, list | tuple):
+                raise ValueError(f"{field}: got {values!r}, expected a list, as in [{values!r}]")
+        return _dotted(grid)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

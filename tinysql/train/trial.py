@@ -1,8 +1,8 @@
 """One training of a sweep, on one worker: no model is kept, only what it came to."""
 
 import json
-import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch.distributed as dist
@@ -23,7 +23,7 @@ def train_trial(
     config: TrainingConfig,
     device: str,
     report: Callable[[Record], None],
-    save: Callable[[Path, Record], None],
+    save: Callable[[Record], AbstractContextManager[Path]],
     cache: Path,
     restore: Path | None,
 ) -> str | None:
@@ -39,8 +39,6 @@ def train_trial(
 
     def log(record: Record) -> None:
         if record["split"] == "validation":
-            if not math.isfinite(record["loss"]):
-                raise Diverged(f"the validation loss is {record['loss']} at step {record['step']}")
             report(record)
 
     if restore is not None:
@@ -51,7 +49,7 @@ def train_trial(
     loaded = load_model(base)
     rows = tokenized_splits(dataset, loaded, cache)
     if config.has_adapters:
-        add_adapters(loaded.model, config, device=device)
+        add_adapters(loaded.model, config)
     worker = Worker(0, 1, 0, device, log, save, lambda: False, cache, restore)
     try:
         fit(loaded.model, rows, config, worker)

@@ -1,6 +1,7 @@
 """A process's place in the gang that trains, and what it may call of those who run it."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,10 +17,11 @@ class Worker(NamedTuple):
     local_rank: int
     device: str
     log: Callable[[Record], None]
-    save: Callable[[Path, Record], None]
-    """Takes over a folder of files to keep."""
+    save: Callable[[Record], AbstractContextManager[Path]]
+    """Gives an empty folder for a checkpoint about which this is to be known, and keeps it."""
     is_ending: Callable[[], bool]
     """Whether a machine of the gang is about to be taken away; asked by all ranks together."""
     cache: Path
     """Where later starts on this machine find what this one leaves."""
     restore: Path | None
+    """A copy of the last checkpoint, which is in the way once it is read."""

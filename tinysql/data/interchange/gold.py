@@ -10,8 +10,9 @@ from sqlglot.tokens import Token, TokenType
 from tinysql.data.interchange.problems import Finding, Note, Problem, refuse
 from tinysql.data.interchange.schema import Schema
 from tinysql.data.interchange.sql_text import Statement, parse, statements
-from tinysql.sql.execute import ErrorKind, run
+from tinysql.sql.execute import run
 from tinysql.sql.parsing import first_line
+from tinysql.sql.result import ErrorKind
 
 _AMBIGUOUS = "ambiguous column name"
 _BEFORE_NAMES = (

@@ -12,7 +12,7 @@ from contextlib import closing
 from tinysql.data.interchange.problems import Problem, refuse
 from tinysql.data.interchange.schema import Schema, Table
 from tinysql.errors import InputError
-from tinysql.sql.execute import DEFAULT_LIMITS, Limits
+from tinysql.sql.result import DEFAULT_LIMITS, Limits
 from tinysql.sql.sample import fill
 
 _NUM_ROWS = 5

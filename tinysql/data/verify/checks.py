@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from tinysql.data import words
-from tinysql.sql.execute import Row
+from tinysql.sql.result import Row
 
 
 def is_sorted(row: Mapping[str, Any], answer: Sequence[Row]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from tinysql.data import words
 from tinysql.data.verify.predicates import like
 from tinysql.data.verify.wishes import Wish
-from tinysql.sql.execute import Cell
+from tinysql.sql.result import Cell
 
 # For columns of a kind that the word lists do not have, by what their type contains.
 _FALLBACK = {

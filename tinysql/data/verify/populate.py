@@ -14,7 +14,7 @@ from typing import Any
 from tinysql.data.verify.pools import pool_of
 from tinysql.data.verify.predicates import fits
 from tinysql.data.verify.wishes import Blocks, Place, Test, Wish, blocks_of, wishes_of
-from tinysql.sql.execute import Cell, Row
+from tinysql.sql.result import Cell, Row
 
 _NULL_SHARE = 0.1
 _REPEATED_SHARE = 0.15

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Sequence
 from functools import cache
 
-from tinysql.sql.execute import Cell
+from tinysql.sql.result import Cell
 
 
 def value_of(literal: str) -> Cell:

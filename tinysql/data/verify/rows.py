@@ -25,7 +25,7 @@ from tinysql.data.verify.report import VerificationConfig
 from tinysql.sql.compare import same_bag, within
 from tinysql.sql.engine import Engine, EngineError
 from tinysql.sql.engines import open_engine
-from tinysql.sql.execute import Row
+from tinysql.sql.result import Row
 
 _BATCH_ROWS = 500
 _TRIES = 4

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tinysql.data.verify.predicates import fits, holds, value_of
-from tinysql.sql.execute import Cell
+from tinysql.sql.result import Cell
 
 Test = Callable[[Cell], bool]
 Place = tuple[int, str]
