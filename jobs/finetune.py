@@ -36,7 +36,7 @@ Data = Annotated[
     typer.Option(help="Directory with <split>-00000.parquet files, or the same as .jsonl or .csv."),
 ]
 Method = Annotated[
-    str | None, typer.Option(help="full, lora, rslora or dora. Default: full.")
+    str | None, typer.Option(help="full, lora, rslora, dora or qlora. Default: full.")
 ]
 Workers = Annotated[int | None, typer.Option(help="Ranks that train. Default: as many as fit.")]
 Zero = Annotated[int | None, typer.Option(help="DeepSpeed ZeRO stage, 0 to 3. Default: 0.")]

@@ -15,15 +15,21 @@ from transformers.pytorch_utils import Conv1D
 
 from tinysql.errors import InputError
 from tinysql.train.config import TrainingConfig
+from tinysql.train.quantized import quantize, restore_weights
 
 
-def add_adapters(model: PreTrainedModel, config: TrainingConfig) -> PeftModel:
-    """The model with adapters that change nothing yet, and all else frozen.
+def add_adapters(
+    model: PreTrainedModel, config: TrainingConfig, *, device: str = "cpu"
+) -> PeftModel:
+    """The model with adapters that change nothing yet, and all else frozen; qlora's in 4 bits.
 
-    Raises InputError: a target that the model does not have, or that shares its weights.
+    Raises InputError: a target that the model does not have, or that shares its weights; or what
+    quantized.quantize raises.
     """
     chosen = config.adapter
     _check_targets(model, chosen.target_modules)
+    if config.method == "qlora":
+        quantize(model, device=device)
     torch.manual_seed(config.seed)
     return get_peft_model(
         model,
@@ -76,6 +82,10 @@ def save_adapter(adapted: PeftModel, folder: Path) -> None:
 
 def merged(adapted: PeftModel) -> PreTrainedModel:
     """The plain model with the adapters' changes in its weights."""
-    model = adapted.merge_and_unload()
+    model = adapted.get_base_model()
+    if getattr(model, "is_loaded_in_4bit", False):
+        restore_weights(model)
+    else:
+        model = adapted.merge_and_unload()
     assert isinstance(model, PreTrainedModel)
     return model

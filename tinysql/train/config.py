@@ -60,9 +60,10 @@ class TrainingConfig(Config):
     """Optimizer steps."""
     batch_rows: int = Field(default=64, ge=1)
     """Rows of one step, over all workers."""
-    method: Literal["full", "lora", "rslora", "dora"] = "full"
+    method: Literal["full", "lora", "rslora", "dora", "qlora"] = "full"
     """All weights, or adapters beside frozen ones: LoRA, with the scale of rsLoRA (Kalajdzievski
-    2023), or with DoRA's separate length of columns (Liu et al. 2024)."""
+    2023), with DoRA's separate length of columns (Liu et al. 2024), or with the frozen ones in 4
+    bits, on a GPU (QLoRA, Dettmers et al. 2023)."""
     adapter: AdapterConfig = AdapterConfig()
     """The adapters, where the method has some."""
     optimizer: Literal["muon", "adamw"] = "adamw"
@@ -96,13 +97,6 @@ class TrainingConfig(Config):
     runtime: RuntimeConfig = RuntimeConfig()
     """How it is carried out, which is no part of the model's identity."""
 
-    @field_validator("method", mode="before")
-    @classmethod
-    def _explain(cls, method: object) -> object:
-        if method == "qlora":
-            raise ValueError("qlora is not there yet, expected full, lora, rslora or dora")
-        return method
-
     @property
     def has_adapters(self) -> bool:
         """Whether the weights of the base model are frozen."""
@@ -114,6 +108,8 @@ class TrainingConfig(Config):
             raise ValueError("optimizer muon works with zero_stage 0, 1 or 2, got 3")
         if self.optimizer == "muon" and self.has_adapters:
             raise ValueError(f"optimizer muon is for method full, got {self.method}: take adamw")
+        if self.method == "qlora" and self.zero_stage == 3:
+            raise ValueError("method qlora works with zero_stage 0, 1 or 2, got 3")
         if self.execution_rows > self.validation_rows:
             raise ValueError(
                 f"execution_rows {self.execution_rows} are more than validation_rows "

@@ -38,6 +38,8 @@ def flops_per_token(model: PreTrainedModel, row_tokens: float, *, with_logits: f
             continue
         elif num_experts and weight.ndim == 3 and weight.shape[0] == num_experts:
             share = config.num_experts_per_tok / num_experts
+        if weight.dtype == torch.uint8:
+            share *= 2  # weights of 4 bits
         passed += share * weight.numel()
         trained += share * weight.numel() if weight.requires_grad else 0
     attention = 12 * config.num_hidden_layers * config.hidden_size * row_tokens / 2

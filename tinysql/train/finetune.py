@@ -13,6 +13,7 @@ from tinysql.train.config import TrainingConfig
 from tinysql.train.engine import computed_in
 from tinysql.train.fit import Splits, fit
 from tinysql.train.probe import execution_probe
+from tinysql.train.quantized import check_device
 from tinysql.train.rows import tokenize_split
 from tinysql.train.worker import Record, Worker
 
@@ -36,9 +37,10 @@ def train_and_save(
     Returns the summary, how fast it went and on how many workers, on every rank.
     """
     model, tokenizer = loaded
+    check_device(config.method, worker.device)
     rows = tokenized_splits(dataset, loaded, worker.cache)
     num_parameters = model.num_parameters()
-    adapted = add_adapters(model, config) if config.has_adapters else None
+    adapted = add_adapters(model, config, device=worker.device) if config.has_adapters else None
     num_trained = model.num_parameters(only_trainable=True)
     probe = None
     if config.execution_rows:
