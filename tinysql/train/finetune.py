@@ -2,20 +2,23 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from transformers import PreTrainedModel
 
+from tinysql.errors import InputError
 from tinysql.models.files import Loaded, load_model, max_tokens, save_model
-from tinysql.train.adapters import add_adapters, merged, save_adapter
 from tinysql.train.config import TrainingConfig
 from tinysql.train.engine import computed_in
 from tinysql.train.fit import Splits, fit
 from tinysql.train.probe import execution_probe
-from tinysql.train.quantized import check_device
 from tinysql.train.rows import tokenize_split
 from tinysql.train.worker import Record, Worker
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 ADAPTER_FOLDER = "adapter"
 
@@ -37,10 +40,9 @@ def train_and_save(
     Returns the summary, how fast it went and on how many workers, on every rank.
     """
     model, tokenizer = loaded
-    check_device(config.method, worker.device)
     rows = tokenized_splits(dataset, loaded, worker.cache)
     num_parameters = model.num_parameters()
-    adapted = add_adapters(model, config, device=worker.device) if config.has_adapters else None
+    adapted = with_adapters(model, config, device=worker.device) if config.has_adapters else None
     num_trained = model.num_parameters(only_trainable=True)
     probe = None
     if config.execution_rows:
@@ -52,6 +54,8 @@ def train_and_save(
     summary = _summarize(log, num_parameters, num_trained)
     if worker.rank == 0:
         if adapted is not None:
+            from tinysql.train.adapters import merged, save_adapter  # noqa: PLC0415
+
             save_adapter(adapted, out_dir / ADAPTER_FOLDER)
             model = merged(adapted)
         save_model(model, tokenizer, out_dir)
@@ -70,6 +74,21 @@ def _use_of_device(log: list[Record]) -> dict[str, float]:
     found = {name: of_training[-1][name] for name in ("padding", "memory_bytes")}
     shares = [each["mfu"] for each in of_training if "mfu" in each]
     return {**found, "mfu": sum(shares) / len(shares)} if shares else found
+
+
+def with_adapters(
+    model: PreTrainedModel, config: TrainingConfig, *, device: str
+) -> "PeftModel":
+    """What `adapters.add_adapters` makes.
+
+    Raises InputError: what it raises, or 4-bit weights on a CPU, where plain ones take less time.
+    """
+    if config.method == "qlora" and device == "cpu":
+        raise InputError("method qlora: needs a GPU, got a CPU: take lora")
+    # Only now: peft takes seconds, and most trainings have none.
+    from tinysql.train.adapters import add_adapters  # noqa: PLC0415
+
+    return add_adapters(model, config, device=device)
 
 
 def tokenized_splits(dataset: Path, loaded: Loaded, cache: Path) -> Splits:

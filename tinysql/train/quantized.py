@@ -9,19 +9,12 @@ from typing import Any
 import torch
 from peft.tuners.lora import LoraLayer
 from torch.nn import Linear
-from transformers import PreTrainedModel
 
 from tinysql.errors import InputError
 
 
-def check_device(method: str, device: str) -> None:
-    """Raises InputError: 4-bit weights on a CPU, where plain ones take less time."""
-    if method == "qlora" and device == "cpu":
-        raise InputError("method qlora: needs a GPU, got a CPU: take lora")
-
-
-def quantize(model: PreTrainedModel, *, device: str) -> None:
-    """Put the weights of the linear layers but the head in 4 bits, on the device.
+def quantize(model: Any, *, device: str) -> None:
+    """Put the weights of a PreTrainedModel's linear layers but the head in 4 bits, on the device.
 
     Raises InputError: the model has none, or bitsandbytes is not installed.
     """
@@ -50,16 +43,17 @@ def quantize(model: PreTrainedModel, *, device: str) -> None:
     model.to(device)  # which is when bitsandbytes quantizes
 
 
-def restore_weights(model: PreTrainedModel) -> None:
-    """Make plain layers of 4-bit ones, with the changes of their adapters added."""
+def restore_weights(model: Any) -> None:
+    """Make plain layers of a PreTrainedModel's 4-bit ones, with what their adapters add."""
     bnb = _bitsandbytes()
     for name, layer in list(model.named_modules()):
-        small: Any = layer.get_base_layer() if isinstance(layer, LoraLayer) else layer
+        adapted: Any = layer if isinstance(layer, LoraLayer) else None
+        small = layer if adapted is None else adapted.get_base_layer()
         if not isinstance(small, bnb.nn.Linear4bit) or ".base_layer" in name:
             continue
         weight = bnb.functional.dequantize_4bit(small.weight.data, small.weight.quant_state)
-        if isinstance(layer, LoraLayer):
-            weight = weight + layer.get_delta_weight(layer.active_adapters[0])
+        if adapted is not None:
+            weight = weight + adapted.get_delta_weight(adapted.active_adapters[0])
         plain = Linear(small.in_features, small.out_features, bias=False)
         plain.weight = torch.nn.Parameter(weight.float())
         plain.bias = small.bias

@@ -9,11 +9,9 @@ import torch.distributed as dist
 
 from tinysql.errors import Diverged
 from tinysql.models.files import load_model
-from tinysql.train.adapters import add_adapters
 from tinysql.train.config import TrainingConfig
-from tinysql.train.finetune import tokenized_splits
+from tinysql.train.finetune import tokenized_splits, with_adapters
 from tinysql.train.fit import fit
-from tinysql.train.quantized import check_device
 from tinysql.train.worker import Record, Worker
 
 
@@ -47,11 +45,10 @@ def train_trial(
             log({**record, "num_steps": config.steps})
     backend = "gloo" if device == "cpu" else "nccl"
     dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
-    check_device(config.method, device)
     loaded = load_model(base)
     rows = tokenized_splits(dataset, loaded, cache)
     if config.has_adapters:
-        add_adapters(loaded.model, config, device=device)
+        with_adapters(loaded.model, config, device=device)
     worker = Worker(0, 1, 0, device, log, save, lambda: False, cache, restore)
     try:
         fit(loaded.model, rows, config, worker)
