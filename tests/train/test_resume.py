@@ -103,19 +103,21 @@ def test_memory_that_runs_out_is_one_line_and_leaves_the_checkpoint(
 def test_a_machine_about_to_go_is_answered_with_one_checkpoint_more(
     splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit_module, "LOG_EVERY", 3)
+    monkeypatch.setattr(fit_module, "ASK_SECONDS", 0.0)  # at every step
     config = config_of(steps=100)
     asked: list[bool] = []
 
     def is_ending() -> bool:
         asked.append(True)
-        return len(asked) >= 2
+        return len(asked) >= 6
 
     undisturbed = model_of("llama")
-    fit(undisturbed, splits, config, worker_of(save=kept_in(tmp_path), is_ending=is_ending))
+    worker = worker_of(save=kept_in(tmp_path), is_ending=is_ending)
+    log = fit(undisturbed, splits, config, worker)
     saved = sorted(int(path.name) for path in tmp_path.iterdir())
     assert saved == sorted([6, *range(10, 101, 10)])
     resumed = model_of("llama")
-    fit(resumed, splits, config, worker_of(restore=restored_from(tmp_path / "6")))
+    found = fit(resumed, splits, config, worker_of(restore=restored_from(tmp_path / "6")))
+    assert trained(found) == trained(log)
     weights, others = undisturbed.state_dict(), resumed.state_dict()
     assert all(torch.equal(weights[name], others[name]) for name in weights)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 NUM_MILESTONES = 10
 LOG_EVERY = 20
 """Steps averaged into one record of the training log."""
+ASK_SECONDS = 5.0
+"""How often it is asked whether a machine is about to go, of the half minute that it may have."""
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 """What PyTorch says of a GPU and of a CPU."""
 
@@ -101,13 +103,12 @@ def _fit(
         run.train_step(rows.train, next(order))
         last = run.step == config.steps
         at_milestone = last or run.step % milestone == 0
-        # Also before each checkpoint, which does not hold the losses that are not logged yet.
         if at_milestone or run.step % LOG_EVERY == 0:
             run.log_training()
         if at_milestone:
             run.validate(rows.validation, probe)
             run.checkpoint()
-        elif run.step % LOG_EVERY == 0 and not told and worker.is_ending():
+        elif run.step % run.ask_every == 0 and not told and worker.is_ending():
             told = True
             run.checkpoint()
     run.finish()
@@ -123,9 +124,11 @@ class _Run:
         self.config, self.worker, self._flops_per_token = config, worker, flops_per_token
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.log: list[Record] = []
+        self._losses: list[torch.Tensor] = []  # of the steps since the last training record
         self.engine = self._started_engine(model)
         self._started = time.monotonic() - self.seconds
-        self._losses: list[torch.Tensor] = []
+        self.ask_every = 1
+        """Steps; the same on all ranks, which ask together."""
         self._grad_norm = torch.tensor(math.nan)
         # Tokens of rows and positions with their padding, of this rank since this start.
         self._taken, self._positions = 0, 0
@@ -150,6 +153,7 @@ class _Run:
         load_state(engine, restore, universal=universal)
         self.step, self.tokens = state["step"], state["tokens"]
         self.seconds, self.log = state["seconds"], state["log"]
+        self._losses = [*torch.tensor(state["losses"], device=self.worker.device)]
         shutil.rmtree(restore)
         return engine
 
@@ -190,28 +194,32 @@ class _Run:
         Raises Diverged: it is no number.
         """
         mean = torch.stack(self._losses).mean().item()
+        tokens, since = self._logged
+        speed = (self.tokens - tokens) / (time.monotonic() - since)
         sums = torch.tensor(
-            [mean, self._taken, self._positions], dtype=torch.float64, device=self.worker.device
-        )
+            [mean, speed, self._taken, self._positions],
+            dtype=torch.float64, device=self.worker.device,
+        )  # fmt: skip
         dist.all_reduce(sums)
         self._losses.clear()
-        total, taken, positions = sums.tolist()
-        loss = total / self.worker.world_size
+        total, speed, taken, positions = sums.tolist()
+        loss, speed = total / self.worker.world_size, speed / self.worker.world_size
+        seconds_per_step = self.tokens / self.step / speed
+        self.ask_every = max(1, min(LOG_EVERY, int(ASK_SECONDS / seconds_per_step)))
         self._check_loss(loss)
         norm = self.engine.get_global_grad_norm()
         norm = float(self._grad_norm if norm is None else norm)
         self._record(
-            "train", loss=loss, grad_norm=norm, padding=1 - taken / positions, **self._speed()
-        )
-
-    def _speed(self) -> dict[str, float]:
-        tokens, since = self._logged
+            "train", loss=loss, grad_norm=norm, padding=1 - taken / positions,
+            tokens_per_second=speed, **self._use_of_device(speed),
+        )  # fmt: skip
         self._logged = self.tokens, time.monotonic()
-        rate = (self.tokens - tokens) / (self._logged[1] - since)
-        device = self.worker.device
-        found = {"tokens_per_second": rate, "memory_bytes": most_memory(device)}
+
+    def _use_of_device(self, tokens_per_second: float) -> dict[str, float]:
+        device, rate = self.worker.device, tokens_per_second / self.worker.world_size
         name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
-        share = utilization(self._flops_per_token * rate / self.worker.world_size, name)
+        share = utilization(self._flops_per_token * rate, name)
+        found = {"memory_bytes": most_memory(device)}
         return found if share is None else {**found, "mfu": share}
 
     def validate(self, rows: TokenizedRows, probe: Probe | None) -> None:
@@ -228,7 +236,7 @@ class _Run:
         """Keep everything needed to go on from here."""
         state = {
             "step": self.step, "tokens": self.tokens, "seconds": self.seconds, "log": self.log,
-            "world_size": self.worker.world_size,
+            "losses": self._mean_losses(), "world_size": self.worker.world_size,
         }  # fmt: skip
         losses = [each["loss"] for each in self.log if each["split"] == "validation"]
         about = {"step": self.step, "validation_loss": (losses or [math.inf])[-1]}
@@ -237,6 +245,14 @@ class _Run:
             if self.worker.rank == 0:
                 (folder / "run.json").write_text(json.dumps(state))
         self._logged = self.tokens, time.monotonic()
+
+    def _mean_losses(self) -> list[float]:
+        """Over the ranks, of the steps that are not logged yet."""
+        if not self._losses:
+            return []
+        losses = torch.stack(self._losses)
+        dist.all_reduce(losses)
+        return [each / self.worker.world_size for each in losses.tolist()]
 
     def finish(self) -> None:
         """Leave whole weights in the model on every rank."""
