@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tinysql.train.batches import batch_order, make_batch, total_weight
+from tinysql.train.batches import batch_order, make_batch, total_weight, with_fewer_prompts
 from tinysql.train.rows import TokenizedRows
 
 # Two rows: prompt [5, 6, 7] with SQL [8, 9], and prompt [5] with SQL [4].
@@ -93,3 +93,15 @@ def test_total_weight_is_the_sum_of_the_weights(
     batch = make_batch(ROWS, rows, prompt_weight=prompt_weight, device="cpu")
     total = total_weight(ROWS, rows, prompt_weight=prompt_weight)
     assert total == batch.weights.sum().item()
+
+
+def test_fewer_prompt_tokens_weigh_as_much_together_and_the_sql_as_before() -> None:
+    rows = TokenizedRows(np.arange(4000, dtype=np.int32), np.array([0, 4000]), np.array([3500]))
+    batch = make_batch(rows, np.array([0]), prompt_weight=0.2, device="cpu")
+    torch.manual_seed(0)
+    fewer = with_fewer_prompts(batch, 0.25).weights
+    on_prompt = torch.isclose(batch.weights, torch.tensor(0.2))
+    assert sorted({round(each, 3) for each in fewer[on_prompt].tolist()}) == [0.0, 0.8]
+    assert fewer[on_prompt].sum().item() == pytest.approx(0.2 * 3499, rel=0.1)
+    assert torch.equal(fewer[~on_prompt], batch.weights[~on_prompt])
+    assert with_fewer_prompts(batch, 1.0) is batch

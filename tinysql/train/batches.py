@@ -99,6 +99,19 @@ def make_batch(
     return Batch(ids, wanted, shares, places if pack_tokens is not None else None)
 
 
+def with_fewer_prompts(batch: Batch, share: float) -> Batch:
+    """The batch with a loss on a random share of its prompt tokens, which weigh as much more.
+
+    So its expected loss is the same. Draws from PyTorch's generator; a prompt weighs under 1.
+    """
+    if share == 1:
+        return batch
+    on_prompt = batch.weights < 1
+    drawn = torch.rand(batch.weights.shape).to(batch.weights.device) < share
+    weights = torch.where(on_prompt, batch.weights * drawn / share, batch.weights)
+    return batch._replace(weights=weights)
+
+
 def _packed(
     lengths: NDArray[np.int64], width: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

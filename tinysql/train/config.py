@@ -56,6 +56,9 @@ class TrainingConfig(Config):
 
     prompt_weight: float = Field(ge=0, le=1)
     """Weight of a prompt token in the loss, where a SQL token has 1; 0 is loss on SQL only."""
+    prompt_share: float = Field(default=1.0, gt=0, le=1)
+    """Share of the prompt tokens, drawn anew in every step, that have a loss, and as much more of
+    it; saves the logits of the others."""
     steps: int = Field(ge=1)
     """Optimizer steps."""
     batch_rows: int = Field(default=64, ge=1)
@@ -108,6 +111,10 @@ class TrainingConfig(Config):
             raise ValueError("optimizer muon works with zero_stage 0, 1 or 2, got 3")
         if self.optimizer == "muon" and self.has_adapters:
             raise ValueError(f"optimizer muon is for method full, got {self.method}: take adamw")
+        if self.prompt_share < 1 and self.prompt_weight == 1:
+            raise ValueError(
+                f"prompt_share {self.prompt_share} goes with a prompt_weight under 1, got 1"
+            )
         if self.method == "qlora" and self.zero_stage == 3:
             raise ValueError("method qlora works with zero_stage 0, 1 or 2, got 3")
         if self.execution_rows > self.validation_rows:

@@ -21,7 +21,13 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from tinysql.errors import Diverged, InputError
-from tinysql.train.batches import Batch, batch_order, make_batch, total_weight
+from tinysql.train.batches import (
+    Batch,
+    batch_order,
+    make_batch,
+    total_weight,
+    with_fewer_prompts,
+)
 from tinysql.train.canary import prove_layouts
 from tinysql.train.config import TrainingConfig
 from tinysql.train.cost import flops_per_token, most_memory, utilization
@@ -91,8 +97,9 @@ def _fit(
         layout = config.runtime.layout
         prove_layouts(loss_model, rows.train, layout=layout, device=worker.device)
     lengths = rows.train.lengths
-    share = 1.0 if config.prompt_weight else 1 - rows.train.prompt_lengths.sum() / lengths.sum()
-    flops = flops_per_token(model, float(lengths.mean()), with_logits=float(share))
+    of_prompts = float(rows.train.prompt_lengths.sum() / lengths.sum())
+    share = 1 - of_prompts + of_prompts * (config.prompt_share if config.prompt_weight else 0)
+    flops = flops_per_token(model, float(lengths.mean()), with_logits=share)
     run = _Run(loss_model, config, worker, flops)
     order = batch_order(
         rows.train.lengths, config.batch_rows, seed=config.seed, start_step=run.step
@@ -161,7 +168,7 @@ class _Run:
         """One optimizer step on this rank's share of the rows with these numbers."""
         world_size = self.worker.world_size
         self.engine.train()
-        # Dropout, where a model has it, draws the same after a restart.
+        # Dropout, where a model has it, and prompt_share draw the same after a restart.
         torch.manual_seed((self.config.seed * 2**24 + self.step) * world_size + self.worker.rank)
         # The ranks' gradients are averaged, and rows differ in length: scale by the whole batch.
         total = total_weight(rows, numbers, prompt_weight=self.config.prompt_weight)
@@ -278,13 +285,14 @@ class _Run:
     def _batch(self, rows: TokenizedRows, numbers: NDArray[np.int64]) -> Batch:
         runtime = self.config.runtime
         widest = min(runtime.pack_tokens, self.engine.module.max_tokens)
-        return make_batch(
+        batch = make_batch(
             rows,
             numbers,
             prompt_weight=self.config.prompt_weight,
             device=self.worker.device,
             pack_tokens=widest if runtime.layout == "packed" else None,
         )
+        return with_fewer_prompts(batch, self.config.prompt_share)
 
 
 @contextmanager
