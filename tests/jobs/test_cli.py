@@ -200,7 +200,6 @@ def test_report_port_taken_is_one_line_before_any_work(
     assert everything_below(tmp_path) == []
 
 
-@pytest.mark.ray
 def test_address_without_a_ray_head_is_one_line(
     start: Start, tmp_path: Path, busy_port: int, free_port: int
 ):
