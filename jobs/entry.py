@@ -125,9 +125,11 @@ def exit_codes() -> Iterator[None]:
     console = Console(stderr=True, soft_wrap=True)
     try:
         yield
-    except KeyboardInterrupt:
-        console.print("interrupted; run the same command again to go on")
-        sys.exit(130)
+    except SystemExit as ended:
+        # What typer makes of Ctrl-C, without a word.
+        if ended.code == 130:
+            console.print("interrupted; run the same command again to go on")
+        raise
     except Exception as error:
         if not getattr(error, "user_error", False):
             raise

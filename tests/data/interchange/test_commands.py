@@ -157,7 +157,8 @@ def test_ctrl_c_ends_an_import_and_leaves_nothing(tmp_path: Path, seconds: float
     finally:
         if running.poll() is None:
             os.killpg(running.pid, signal.SIGKILL)
-    assert (running.returncode, stderr) == (130, "")
+    assert running.returncode == 130
+    assert stderr == "interrupted; run the same command again to go on\n"
     assert psutil.wait_procs(family, timeout=5)[1] == []
     assert [path.name for path in tmp_path.iterdir()] == ["rows.json"]
 
