@@ -108,7 +108,7 @@ class Bench:
             os.environ["DS_ACCELERATOR"] = "cpu"
         backend = "gloo" if self.device == "cpu" else "nccl"
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
-        config = DatasetConfig(command_sets=(1,), train_rows=20_000, validation_rows=500)
+        config = DatasetConfig(command_sets=(1,), train_rows=20_000, validation_rows=100)
         self._dataset = folder / "data"
         self._dataset.mkdir()
         for shard in dataset_shards(config):
@@ -207,7 +207,7 @@ class Bench:
         return self._seconds(started)
 
     def ours(self, steps: int) -> float:
-        """All of it: canary, DeepSpeed, ten validations on 500 rows, ten checkpoints, the log."""
+        """All of it: canary, DeepSpeed, ten validations on 100 rows, ten checkpoints, the log."""
         config = TrainingConfig(
             prompt_weight=0.0, steps=steps, batch_rows=_BATCH_ROWS, lr=_LR,
             precision="bf16" if self.device == "cuda" else "fp32",
