@@ -229,8 +229,7 @@ def _first_line(error: BaseException) -> str:
 def _run_shard(work: _Work, shard: Shard) -> Receipt:
     """Runs on a worker. A retry after a lost worker is harmless: the first receipt wins."""
     meter = Meter()
-    with scratch("shard-") as folder:
-        out_dir = Path(folder)
+    with scratch("shard-") as out_dir:
         placement = {"device": "cuda"} if work.gpus else {}
         arguments = {**work.inputs.local_dirs(), **shard.arguments, **placement}
         metrics = load_function(work.function)(out_dir, **arguments)

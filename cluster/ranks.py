@@ -99,7 +99,7 @@ def train_rank(config: dict[str, GangWork]) -> None:
     if not work.gpus:
         os.environ["DS_ACCELERATOR"] = "cpu"
     with scratch("gang-") as folder:
-        out_dir, restore = Path(folder, "out"), Path(folder, "restore")
+        out_dir, restore = folder / "out", folder / "restore"
         out_dir.mkdir()
         start = _agree(work, rank, restore)
         if start.committed:

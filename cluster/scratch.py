@@ -10,15 +10,19 @@ import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 _LOCK = "lock"
 
 
-def scratch(prefix: str) -> tempfile.TemporaryDirectory[str]:
+@contextmanager
+def scratch(prefix: str) -> Iterator[Path]:
     """An empty directory, removed on leaving the context."""
-    return tempfile.TemporaryDirectory(prefix=prefix, dir=_folder(os.getpid()))
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=_folder(os.getpid())) as folder:
+        yield Path(folder)
 
 
 def given_away(prefix: str) -> Path:
@@ -41,8 +45,13 @@ def _folder(_pid: int) -> Path:
         own = Path(tempfile.mkdtemp(dir=root))
         held = os.open(own / _LOCK, os.O_CREAT | os.O_RDWR)  # never closed: so long as it lives
         fcntl.flock(held, fcntl.LOCK_EX)
-    atexit.register(shutil.rmtree, own, ignore_errors=True)
+    atexit.register(_remove, own, os.getpid())
     return own
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a fork has its parent's exit handlers
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_held(folder: Path) -> bool:

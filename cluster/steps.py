@@ -166,8 +166,8 @@ class StepContext:
     def results(self) -> Iterator[Path]:
         """An empty directory, whose files are added to the artifact unless an error is raised."""
         with scratch("results-") as folder:
-            yield Path(folder)
-            self.objects.extend(self.attempt.put_dir(Path(folder)))
+            yield folder
+            self.objects.extend(self.attempt.put_dir(folder))
 
     def put_json(self, name: str, record: object) -> None:
         """Adds one file of JSON to the artifact."""

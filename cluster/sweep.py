@@ -106,7 +106,7 @@ def _tune(
             ),
             run_config=tune.RunConfig(
                 name="tune",
-                storage_path=folder,
+                storage_path=str(folder),
                 failure_config=tune.FailureConfig(max_failures=SYSTEM_RETRIES),
                 callbacks=[driver],
                 verbose=0,

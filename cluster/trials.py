@@ -111,8 +111,7 @@ def _call(
 
     @contextmanager
     def save(metrics: dict[str, Any]) -> Iterator[Path]:
-        with scratch("checkpoint-") as made:
-            folder = Path(made)
+        with scratch("checkpoint-") as folder:
             yield folder
             list_files(folder, 0, 1)
             before = store.list(f"{root}/")
@@ -123,7 +122,7 @@ def _call(
                 store.delete(stored.key)
 
     with scratch("trial-") as folder:
-        restore = Path(folder, "restore")
+        restore = folder / "restore"
         found = find_checkpoint(store, root, restore, _ignore)
         outcome: Any = load_function(work.function)(
             **{name: ref.local_dir(work.inputs.cache) for name, ref in refs.items()},

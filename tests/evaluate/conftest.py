@@ -4,4 +4,3 @@ import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent))
-# Small models: more threads would only wait for each other.

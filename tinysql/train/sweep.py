@@ -77,10 +77,11 @@ class SweepConfig(Config):
         """Fields inside fields, as `--set sweep.grid.adapter.rank=[4,8]` makes them, dotted."""
         if not isinstance(grid, dict):
             return grid
-        for field, values in _dotted(grid).items():
+        dotted = _dotted(grid)
+        for field, values in dotted.items():
             if not isinstance(values, list | tuple):
                 raise ValueError(f"{field}: got {values!r}, expected a list, as in [{values!r}]")
-        return _dotted(grid)
+        return dotted
 
     @model_validator(mode="after")
     def _check(self) -> Self:
