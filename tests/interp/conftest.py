@@ -13,13 +13,15 @@ from transformers import (
     PreTrainedModel,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 sys.path.append(str(Path(__file__).parent))
 
 from small_datasets import corpus, small_config, word_tokenizer, write_dataset  # noqa: E402
 
-ARCHITECTURES = ("gpt_neo", "llama", "qwen2")
+ARCHITECTURES = ("gpt_neo", "llama", "qwen2", "qwen3")
 
 
 def build_model(architecture: str, *, vocab_size: int = 101, num_layers: int = 3, seed: int = 0):
@@ -43,7 +45,10 @@ def build_model(architecture: str, *, vocab_size: int = 101, num_layers: int = 3
         config_class, model_class = {
             "llama": (LlamaConfig, LlamaForCausalLM),
             "qwen2": (Qwen2Config, Qwen2ForCausalLM),
+            "qwen3": (Qwen3Config, Qwen3ForCausalLM),
         }[architecture]
+        # A Qwen3 has heads of 128 unless it is told.
+        width = {"head_dim": 8} if architecture == "qwen3" else {}
         model = model_class(
             config_class(
                 vocab_size=vocab_size,
@@ -53,6 +58,7 @@ def build_model(architecture: str, *, vocab_size: int = 101, num_layers: int = 3
                 num_key_value_heads=2,
                 intermediate_size=64,
                 max_position_embeddings=256,
+                **width,
                 **ids,
             )
         )

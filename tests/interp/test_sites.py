@@ -22,5 +22,5 @@ def test_parse_site_refuses_what_the_model_lacks(model, text):
 
 
 def test_site_map_names_the_supported_architectures():
-    with pytest.raises(InputError, match="gpt2.*gpt_neo, llama, qwen2"):
+    with pytest.raises(InputError, match="gpt2.*gpt_neo, llama, qwen2, qwen3"):
         site_map(GPT2Config())

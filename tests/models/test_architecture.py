@@ -11,7 +11,7 @@ from tinysql.models.architecture import build_model
 from tinysql.models.config import ArchitectureConfig
 
 DIMENSIONS = {"num_layers": 2, "d_model": 16, "num_heads": 2, "d_mlp": 24, "max_tokens": 32}
-TYPES = ["llama", "gpt_neo", "gpt2", "qwen2"]
+TYPES = ["llama", "gpt_neo", "gpt2", "qwen2", "qwen3"]
 
 
 def model_of(model_type: str, *, seed: int = 0, vocab_size: int = 300) -> PreTrainedModel:

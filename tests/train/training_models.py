@@ -19,6 +19,8 @@ from transformers import (
     PreTrainedModel,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
     set_seed,
 )
 
@@ -50,6 +52,12 @@ def qwen2() -> PreTrainedModel:
     return Qwen2ForCausalLM(Qwen2Config(**_SHAPE, num_key_value_heads=2, tie_word_embeddings=True))
 
 
+def qwen3() -> PreTrainedModel:
+    """With norms on queries and keys, and heads of a width of their own."""
+    config = Qwen3Config(**_SHAPE, num_key_value_heads=2, head_dim=16, tie_word_embeddings=True)
+    return Qwen3ForCausalLM(config)
+
+
 def granite() -> PreTrainedModel:
     """A mixture of experts whose logits are divided behind the head, as in Granite 3.0."""
     config = GraniteMoeConfig(
@@ -73,7 +81,7 @@ CLASSES: dict[str, Callable[[], PreTrainedModel]] = {
 }  # fmt: skip
 
 
-ALL_CLASSES = {**CLASSES, "granite": granite, "gpt2": gpt2}
+ALL_CLASSES = {**CLASSES, "qwen3": qwen3, "granite": granite, "gpt2": gpt2}
 
 
 def model_of(name: str) -> PreTrainedModel:

@@ -4,7 +4,8 @@ A site is written resid_pre.L, z.L, z.L.H, mlp_out.L or resid_post.L: the residu
 and after layer L, the attention heads' outputs before they are mixed, and the MLP's output. Heads
 are slices of the INPUT of the output projection; a slice of its output mixes all heads.
 
-Facts per architecture were read from the modules of transformers 5 (gpt_neo, llama, qwen2).
+Facts per architecture were read from the modules of transformers 5 (gpt_neo, llama, qwen2,
+qwen3).
 """
 
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ _LAYOUTS = {
     "gpt_neo": ("transformer.h", "attn.attention.out_proj", "mlp"),
     "llama": ("model.layers", "self_attn.o_proj", "mlp"),
     "qwen2": ("model.layers", "self_attn.o_proj", "mlp"),
+    "qwen3": ("model.layers", "self_attn.o_proj", "mlp"),
 }
 
 

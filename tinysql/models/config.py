@@ -6,7 +6,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from tinysql.config import Config
 
-_SOUND_TYPES = ("llama", "gpt_neo")
+_SOUND_TYPES = ("llama", "gpt_neo", "qwen3")
 
 
 class ArchitectureConfig(Config):
@@ -14,7 +14,8 @@ class ArchitectureConfig(Config):
 
     type: str = "llama"
     """What transformers calls the architecture: llama (rotary positions, RMS norm, gated MLP),
-    gpt_neo (learned positions, all global), gpt2, qwen2, or any other causal language model whose
+    qwen3 (the same with norms on queries and keys, which learns to copy in fewer steps), gpt_neo
+    (learned positions, all global), gpt2, qwen2, or any other causal language model whose
     configuration has the dimensions below."""
     num_layers: int = Field(default=4, ge=1)
     """Transformer blocks."""
