@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test test-slow test-long check bench clean
+.PHONY: run test test-slow test-long check k8s-check bench clean
 
 run: $(VENV)/.ready  ## the quickstart recipe, then its report as report.html
 	$(BIN)/tinysql run quickstart --store runs --no-json
@@ -22,6 +22,9 @@ test-long: $(VENV)/.ready-dev  ## several trainings a test: sweeps, curricula, a
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+k8s-check: $(VENV)/.ready-dev  ## manifests, as an API server and KubeRay would see them; see docs/operations.md
+	$(BIN)/python -m k8s.gate k8s/base k8s/verbs/* k8s/overlays/*
 
 bench: $(VENV)/.ready-dev  ## the measurements behind the numbers in the documentation
 	$(BIN)/python -m pytest tests/benchmarks -m benchmark -s

@@ -29,7 +29,7 @@ _OBSERVATION_SECONDS = 30.0
 def collect(store: Store, *, older_than: timedelta, dry_run: bool) -> list[str]:
     """Removes unneeded objects and returns their keys; dry_run only returns them."""
     oldest = time.time() - older_than.total_seconds()
-    directories = _artifact_directories(store)
+    directories = artifact_directories(store)
     manifests = {path: read_manifest(store, path) for path in directories}
     named = {ref.key for found in manifests.values() if found for ref in found.objects}
 
@@ -44,7 +44,8 @@ def collect(store: Store, *, older_than: timedelta, dry_run: bool) -> list[str]:
     return removed
 
 
-def _artifact_directories(store: Store) -> dict[str, Listing]:
+def artifact_directories(store: Store) -> dict[str, Listing]:
+    """What is in every directory that has a manifest or a lease, by its path."""
     directories = defaultdict(list)
     for found in store.list(""):
         match = ARTIFACT_OBJECT.fullmatch(found.key)

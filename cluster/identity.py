@@ -29,7 +29,12 @@ def step_identity(
     """64 hex digits naming the step. parents maps each role to that parent's identity."""
     _check(config, "config")
     fields = {"kind": kind, "version": version, "config": config, "parents": dict(parents)}
-    return hashlib.sha256(canonical_json(fields).encode()).hexdigest()
+    return digest(fields)
+
+
+def digest(value: object) -> str:
+    """64 hex digits of the canonical JSON. Raises TypeError naming the path of what has none."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def _check(value: object, path: str) -> None:

@@ -184,13 +184,16 @@ def hold(
         raise
 
 
+def read_lease(store: Store, key: str) -> LeaseRecord | None:
+    """Who has or had the lease last; None when nobody ever did."""
+    current = store.read_tagged(key)
+    return None if current is None else _decode(current, key)
+
+
 def is_claimed(store: Store, key: str) -> bool:
     """Whether the lease has an owner that neither released it nor is known to be gone."""
-    current = store.read_tagged(key)
-    if current is None:
-        return False
-    holder = _decode(current, key)
-    return not holder.released and not _is_gone(holder)
+    holder = read_lease(store, key)
+    return holder is not None and not holder.released and not _is_gone(holder)
 
 
 @dataclass(frozen=True)

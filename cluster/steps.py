@@ -44,7 +44,7 @@ from cluster.store import Store
 LEASE_NAME = "lease.json"
 _log = logging.getLogger(__name__)
 _KIND_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_RESERVED_KINDS = ("pointers",)
+_RESERVED_KINDS = ("pointers", "nights")
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,12 @@ class Step:
     config: BaseModel
     parents: dict[str, "Step"] = field(default_factory=dict)
     resources: Resources = Resources()
+    taken: Manifest | None = None
+    """The artifact that it stands for, whatever its kind has come to mean since; else None."""
 
     def __post_init__(self) -> None:
+        if self.taken is not None:
+            return
         if not isinstance(self.config, self.kind.config):
             raise TypeError(
                 f"step {self.name}: config is a {type(self.config).__name__}, "
@@ -122,6 +126,8 @@ class Step:
     @cached_property
     def identity(self) -> str:
         """64 hex digits over kind, version, config and the parents' identities."""
+        if self.taken is not None:
+            return self.taken.identity
         identify = self.kind.identify
         config = identify(self.config) if identify else self.config.model_dump(mode="json")
         parents = {role: parent.identity for role, parent in self.parents.items()}
@@ -130,6 +136,8 @@ class Step:
     @cached_property
     def slug(self) -> str:
         """The kind's slug, reduced to what is safe in a path and a URL."""
+        if self.taken is not None:
+            return self.taken.slug
         slug = re.sub(r"[^a-z0-9._]+", "-", self.kind.slug(self.config).lower())
         return slug[:60].strip("-._") or self.kind.name
 
@@ -137,6 +145,11 @@ class Step:
     def path(self) -> str:
         """Where its artifact lives below the store's root."""
         return f"{self.kind.name}/{self.slug}-{self.identity[:12]}"
+
+
+def taken_step(name: str, kind: StepKind, manifest: Manifest) -> Step:
+    """A step that is an artifact, to be a parent of others."""
+    return Step(name, kind, kind.config.model_construct(), taken=manifest)
 
 
 @dataclass

@@ -6,6 +6,7 @@ from jobs.dataset import KIND as DATASET
 from jobs.evaluation import KIND as EVALUATION
 from jobs.export import KIND as EXPORT
 from jobs.forgetting import KIND as FORGETTING
+from jobs.gate import KIND as GATE
 from jobs.imported import KIND as IMPORT
 from jobs.mixture import KIND as MIXTURE
 from jobs.model import KIND as MODEL
@@ -21,6 +22,6 @@ KINDS = {
     kind.name: kind
     for kind in (
         DATASET, NATURAL, IMPORT, MIXTURE, VERIFICATION, EXPORT, BASE, SWEEP, MODEL, EVALUATION,
-        FORGETTING, PAIRS, PATCHING, SAE, ADAPTER_STUDY, REPORT,
+        FORGETTING, GATE, PAIRS, PATCHING, SAE, ADAPTER_STUDY, REPORT,
     )
 }  # fmt: skip

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,12 @@ def run_targets(
     *,
     about: Mapping[str, str | None],
     run: Runner = run_on_ray,
+    quiet: bool = False,
 ) -> list[Result]:
     """Run steps that are built already; prints the outcome. [] for a dry run.
 
-    about: what the JSON says of them first. run: called where one is not committed yet.
+    about: what the JSON says of them first. run: called where one is not committed yet. quiet:
+    without the summary, since the caller has one of its own.
     """
     console = Console(stderr=True)
     planned = plan(targets, find_store(options.store))
@@ -90,6 +92,8 @@ def run_targets(
     for result in finished:
         results.append(result)
         console.print(result_line(result), highlight=False)
+    if quiet:
+        return results
     if all(result.reused for result in results):
         console.print("everything was reused, nothing ran", highlight=False)
     sentence = headline(results)
@@ -132,6 +136,7 @@ def _print_plan(
                 "identity": entry.step.identity,
                 "path": entry.step.path,
                 "committed": entry.manifest is not None,
+                "resources": asdict(entry.step.resources),
             }
             | ({"note": note} if (note := entry.step.kind.note(entry.step.config)) else {})
             for entry in planned

@@ -12,6 +12,8 @@ from jobs.recipes import Recipe, StepEntry
 _DATASETS = ("dataset", "natural", "import", "mixture")
 _SERVED_BY = {
     "baseline": ("evaluation",),
+    "champion": ("evaluation",),
+    "challenger": ("evaluation",),
     "base": ("base", "model"),
     "model": ("model", "base"),
     "dataset": _DATASETS,
@@ -21,17 +23,25 @@ _NAMED_BY_CONFIG = {"mixture": _DATASETS, "forgetting": ("evaluation",)}
 """Kinds whose roles have the names that their configuration gives them, and who can play those."""
 
 
-def build_steps(recipe: Recipe, kinds: Mapping[str, StepKind]) -> dict[str, Step]:
-    """The recipe's steps by name, wired to their parents; raises UserError on a mistake."""
+def build_steps(
+    recipe: Recipe, kinds: Mapping[str, StepKind], given: Mapping[str, Step] | None = None
+) -> dict[str, Step]:
+    """The recipe's steps by name, wired to their parents; raises UserError on a mistake.
+
+    given: steps that the recipe may use and does not write, such as the champion.
+    """
     steps: dict[str, Step] = {}
+    others = given or {}
 
     def build(name: str, wanted_by: tuple[str, ...]) -> Step:
         if name in wanted_by:
             raise UserError(f"steps: {' -> '.join([*wanted_by, name])} is a circle")
+        if name in others:
+            return others[name]
         if name not in recipe.steps:
             raise UserError(
                 f"steps.{wanted_by[-1]}: uses {name!r}, which is not a step of this recipe; "
-                f"expected one of {', '.join(recipe.steps)}"
+                f"expected one of {', '.join([*recipe.steps, *others])}"
             )
         if name not in steps:
             entry = recipe.steps[name]

@@ -15,13 +15,15 @@ MAY_IMPORT = {"jobs": {"cluster", "tinysql"}, "cluster": set(), "tinysql": set()
 # Libraries that stay behind a few modules: a file, or a folder with all its files.
 _MODELS = ("tinysql/models/", "tinysql/train/", "tinysql/evaluate/", "tinysql/interp/")
 ONLY_IN = {
-    "ray": ("cluster/connect.py", "cluster/fanout.py", "cluster/gang.py", "cluster/metrics.py",
-            "cluster/ranks.py", "cluster/sweep.py", "cluster/trials.py"),
+    "ray": ("cluster/connect.py", "cluster/drain.py", "cluster/fanout.py", "cluster/gang.py",
+            "cluster/metrics.py", "cluster/ranks.py", "cluster/ray_jobs.py", "cluster/sweep.py",
+            "cluster/trials.py"),
+    "kubernetes": ("cluster/kube_jobs.py",),
     "s3fs": ("cluster/bucket.py",),
     "fsspec": ("cluster/bucket.py",),
     "aiohttp": ("cluster/bucket.py",),
     "botocore": ("cluster/bucket.py",),
-    "httpx2": ("tinysql/endpoint.py",),
+    "httpx2": ("cluster/alerts.py", "tinysql/endpoint.py"),
     "wandb": ("cluster/tracking.py",),
     "nnsight": ("tinysql/interp/tracing.py",),
     "deepspeed": ("tinysql/train/",),

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from artifacts import commit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,11 +17,10 @@ from cluster.artifact import Attempt
 from cluster.errors import IntegrityError
 from cluster.gc import collect
 from cluster.lease import hold
-from cluster.manifest import Manifest, Meter, ObjectRef, capture_provenance, content_sha256
+from cluster.manifest import ObjectRef
 from cluster.pointers import advance
 from cluster.store import Store, open_store
 
-PROVENANCE = capture_provenance([])
 DONE = "model/done-0123456789ab"
 OPEN = "model/open-ba9876543210"
 NOW = timedelta(seconds=-60)
@@ -37,17 +37,6 @@ def put(attempt: Attempt, **files: str) -> list[ObjectRef]:
         for name, text in files.items():
             Path(folder, name).write_text(text)
         return attempt.put_dir(Path(folder))
-
-
-def commit(store: Store, path: str, objects: list[ObjectRef]) -> None:
-    meter = Meter()
-    manifest = Manifest(
-        kind="model", version=1, identity="ab" * 32, slug="x", config={}, parents={},
-        objects=tuple(objects), content_sha256=content_sha256(objects), metrics={},
-        code=PROVENANCE.code, environment=PROVENANCE.environment, attempt="a0001-aaaa",
-        timings=meter.timings(), cpu_seconds=0.0, gpu_seconds=0.0, peak_memory_bytes=0,
-    )  # fmt: skip
-    store.create(f"{path}/manifest.json", manifest.encode())
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from tinysql.evaluate.stats import (
     holm,
     in_words,
     mcnemar,
+    not_worse,
     paired_bootstrap,
     paired_mean_bootstrap,
     rate,
@@ -100,6 +101,54 @@ def cells(both: int, only_a: int, only_b: int, neither: int) -> tuple[list[bool]
     a = [True] * (both + only_a) + [False] * (only_b + neither)
     b = [True] * both + [False] * only_a + [True] * only_b + [False] * neither
     return a, b
+
+
+def likeliest_p21(only_new: int, only_old: int, n: int, margin: float) -> float:
+    """Where the likelihood under "worse by the margin" is largest, by bisection of its slope."""
+    both = n - only_new - only_old
+
+    def slope(p21: float) -> float:
+        left = only_new / (p21 - margin) if only_new else 0.0
+        right = 2 * both / (1 - 2 * p21 + margin) if both else 0.0
+        return left + only_old / p21 - right
+
+    low, high = margin, (1 + margin) / 2
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if slope(middle) > 0 else (low, middle)
+    return low
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 900), st.floats(0.005, 0.3))
+def test_not_worse_is_the_score_test_at_the_likeliest_rates(
+    only_new: int, only_old: int, both: int, margin: float
+) -> None:
+    n = only_new + only_old + both
+    p21 = likeliest_p21(only_new, only_old, n, margin)
+    variance = n * (p21 + (p21 - margin) - margin**2)
+    z = (only_new - only_old + n * margin) / math.sqrt(variance)
+    expected = 0.5 * math.erfc(z / math.sqrt(2))
+    assert not_worse(only_new, only_old, n, margin) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def test_not_worse_is_seldom_said_of_a_model_that_is_worse_by_the_margin() -> None:
+    n, margin, p21 = 400, 0.05, 0.08
+    draws = np.random.default_rng(1).multinomial(n, [p21 - margin, p21, 1 - 2 * p21 + margin], 2000)
+    wrong = np.mean([not_worse(int(new), int(old), n, margin) < 0.05 for new, old, _ in draws])
+    assert 0.03 < wrong < 0.07
+
+
+def test_not_worse_needs_items() -> None:
+    assert not_worse(0, 0, 20, 0.05) > 0.05
+    assert not_worse(0, 0, 200, 0.05) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("b", "c", "n", "margin"), [(-1, 0, 9, 0.1), (5, 5, 9, 0.1), (0, 0, 0, 0.1), (0, 0, 9, 0.0)]
+)
+def test_not_worse_refuses_what_is_no_comparison(b: int, c: int, n: int, margin: float) -> None:
+    with pytest.raises(ValueError, match="no test"):
+        not_worse(b, c, n, margin)
 
 
 def test_discordant_counts_who_is_right_alone() -> None:

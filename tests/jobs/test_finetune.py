@@ -1,6 +1,7 @@
 """The finetune verb: the recipe that it stands for, one tiny training, and mistakes."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,9 @@ def test_verb_is_a_recipe_of_three_steps(
             "dataset": {
                 "kind": "import",
                 "config": {"source": str(inputs / "data"), "format": "jsonl"},
+                "resources": {"workers": os.cpu_count()},
             },
-            "model": {"config": training},
+            "model": {"config": training, "resources": {"workers": 2}},
         },
     }
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))

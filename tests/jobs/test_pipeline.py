@@ -4,22 +4,17 @@ import hashlib
 import io
 import json
 import re
-import secrets
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from clusters import RayCluster, ray_cluster
 from processes import MAIN_KINDS, ROOT, TINY, Start, Started, Tinysql, end, s3_client
 
 BIG = ("dataset", str(TINY), "--set", "dataset.train_rows=300000", "--json")
@@ -259,77 +254,27 @@ def test_training_survives_the_death_of_its_driver(
 
 
 @pytest.fixture(scope="module")
-def cluster(s3_environment: dict[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """`ray start --head` with token authentication: its dashboard and a submitter's settings."""
-    settings = s3_environment | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    ports = _free_ports()
-    # Short, because sockets live below it and their paths may have 107 characters.
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        head = subprocess.Popen(
-            [Path(sys.executable).with_name("ray"), "start", "--head", "--block",
-             "--num-cpus=2", "--object-store-memory=268435456", f"--temp-dir={folder}",
-             "--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1",
-             "--include-dashboard=true", "--disable-usage-stats",
-             *(f"--{name}={port}" for name, port in ports.items())],
-            cwd=folder, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            dashboard = f"http://127.0.0.1:{ports['dashboard-port']}"
-            _wait_until(lambda: _answers(dashboard), 90)
-            yield dashboard, settings
-        finally:
-            family = psutil.Process(head.pid).children(recursive=True)
-            head.terminate()
-            end(psutil.wait_procs(family, timeout=5)[1])
-            head.wait(30)
-
-
-def _free_ports() -> dict[str, int]:
-    names = (
-        "port", "dashboard-port", "ray-client-server-port", "object-manager-port",
-        "node-manager-port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port",
-        "metrics-export-port", "runtime-env-agent-port",
-    )  # fmt: skip
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return dict(zip(names, ports, strict=True))
-
-
-def _answers(dashboard: str) -> bool:
-    try:
-        urllib.request.urlopen(f"{dashboard}/api/version", timeout=5).close()
-    except urllib.error.HTTPError as error:
-        return error.code in (401, 403)  # it is up and wants the token
-    except OSError:
-        return False
-    return True
-
-
-def _wait_until(condition: Callable[[], bool], timeout: float) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "the Ray head did not come up"
-        time.sleep(0.2)
+def cluster(s3_environment: dict[str, str]) -> Iterator[RayCluster]:
+    with ray_cluster(s3_environment, (2,)) as found:
+        yield found
 
 
 def test_submitted_job_runs_the_recipe_on_s3_and_fails_when_a_step_does(
-    cluster: tuple[str, dict[str, str]], bucket: str, whole: tuple[Path, Json], tinysql: Tinysql
+    cluster: RayCluster, bucket: str, whole: tuple[Path, Json], tinysql: Tinysql
 ):
-    dashboard, settings = cluster
     store = f"s3://{bucket}/runs"
+    settings = cluster.settings
+    given = ("--recipe", "tests/fixtures/tiny.yaml", "--store", store)
 
-    def submit(verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [Path(sys.executable).with_name("ray"), "job", "submit", "--address", dashboard,
-             "--working-dir", str(ROOT), "--", "python", "-m", f"jobs.{verb}",
-             "--recipe", "tests/fixtures/tiny.yaml", "--store", store, *arguments],
-            env=settings, capture_output=True, text=True, timeout=400, check=False,
-        )  # fmt: skip
-
-    done = submit("pipeline", "--set", "model.resources.workers=1")
+    done = tinysql(
+        "submit", str(TINY), "--address", cluster.dashboard, "--store", store,
+        "--working-dir", str(ROOT), "--set", "model.resources.workers=1",
+        environment=settings, timeout=400,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+    outcome = summary_of(done.stdout)
+    assert (outcome["submitted"], outcome["succeeded"]) == (True, True)
+    assert "tiny" in outcome["job"] and "execution accuracy" in done.stderr
 
     planned = tinysql("run", str(TINY), "--store", store, "--dry-run", environment=settings)
     assert planned.returncode == 0, planned.stderr
@@ -345,9 +290,9 @@ def test_submitted_job_runs_the_recipe_on_s3_and_fails_when_a_step_does(
     manifest = json.loads(client.get_object(Bucket=bucket, Key=key)["Body"].read())
     assert manifest["content_sha256"] == dataset["content_sha256"]
 
-    failed = submit("pairs", "--set", "pairs.features=[OrderByField]")
+    failed = cluster.submit("pairs", *given, "--set", "pairs.features=[OrderByField]")
     assert failed.returncode != 0
     assert "error: features: got OrderByField" in failed.stdout
-    unknown = submit("base", "--set", "base.source=./missing")
+    unknown = cluster.submit("base", *given, "--set", "base.source=./missing")
     assert unknown.returncode != 0
     assert "error: unknown model" in unknown.stdout

@@ -1,0 +1,88 @@
+"""The champion: a pointer to the one artifact that is in use, moved forward by promotions alone.
+
+A rollback is a promotion of an earlier version, so that the history only grows. Every version says
+which one it restores, and a second rollback thus goes further back instead of there and back.
+"""
+
+from cluster import pointers
+from cluster.errors import UserError
+from cluster.manifest import Record, read_manifest
+from cluster.store import Store
+
+POINTER = "champion"
+
+
+class Champion(Record):
+    """What a version of the pointer points at."""
+
+    path: str
+    manifest_sha256: str
+    night: str | None = None
+    """The date of the night that promoted it; None: a person did."""
+    gate: str | None = None
+    """Path of the decision that let it pass."""
+    restores: int | None = None
+    """The version that it is again, after a rollback."""
+
+
+class Version(Record):
+    """One entry of the history; version counts from 1."""
+
+    version: int
+    champion: Champion
+
+
+def current(store: Store) -> Version | None:
+    """The champion now, or None before the first promotion."""
+    found = pointers.read(store, POINTER)
+    return None if found is None else _version(found)
+
+
+def history(store: Store) -> list[Version]:
+    """Every version so far, oldest first, the champion last."""
+    return [_version(found) for found in pointers.history(store, POINTER)]
+
+
+def promote(store: Store, champion: Champion, *, over: Version | None) -> Version | None:
+    """The new version, or None when the champion is not `over` any more: decide again."""
+    expected = over.version if over else 0
+    moved = pointers.advance(store, POINTER, champion.model_dump(), expected=expected)
+    return None if moved is None else _version(moved)
+
+
+def named(store: Store, path: str) -> Champion:
+    """The artifact at a path, as somebody's choice. Raises UserError when there is none."""
+    manifest = read_manifest(store, path)
+    if manifest is None:
+        raise UserError(f"{path} is no artifact of {store.uri}, or not any more; see `tinysql ls`")
+    return Champion(path=path, manifest_sha256=manifest.sha256)
+
+
+def rolled_back(store: Store, *, to: int | None) -> Version:
+    """The champion after going back to a version; None: to what was before the present one.
+
+    Raises UserError when there is no such version, or its artifact was forgotten, or somebody else
+    moved the champion meanwhile.
+    """
+    versions = {each.version: each for each in history(store)}
+    if not versions:
+        raise UserError(f"{store.uri} has no champion: there is nothing to go back to")
+    now = versions[max(versions)]
+    goal = (now.champion.restores or now.version) - 1 if to is None else to
+    if goal not in versions:
+        raise UserError(
+            f"version {goal} of the champion: there is none to go back to; expected 1 to "
+            f"{now.version}, see `tinysql history`"
+        )
+    named(store, versions[goal].champion.path)
+    origin = versions[goal].champion.restores or goal
+    moved = promote(
+        store, versions[goal].champion.model_copy(update={"restores": origin}), over=now
+    )
+    if moved is None:
+        raise UserError("the champion was moved meanwhile: look at `tinysql history` and try again")
+    return moved
+
+
+def _version(found: pointers.Pointer) -> Version:
+    return Version(version=found.version, champion=Champion.model_validate(found.value))

@@ -1,0 +1,139 @@
+"""RayJobs of a Kubernetes namespace, made from the one that lies there suspended: the mould.
+
+The mould has the image, the resources, the accounts and the environment, all as whoever installed
+it decided; a run adds its name and its command. A run has succeeded when its RayJob says so: exit
+codes of submitters are no evidence (kuberay#3216).
+"""
+
+import copy
+import os
+from typing import Any
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config.config_exception import ConfigException
+
+from cluster.errors import UserError
+from cluster.submission import Look, OutOfReach, State
+
+Manifest = dict[str, Any]
+
+NAMESPACE = "tinysql"
+MOULD = "tinysql"
+_KIND = {"group": "ray.io", "version": "v1", "plural": "rayjobs"}
+_STATES: dict[str, State] = {"Complete": "succeeded", "Failed": "failed", "Running": "running"}
+_GONE = (404,)
+_REFUSED = (401, 403)
+_TIMEOUT = (5, 60)
+"""Seconds for a connection and for an answer."""
+
+
+def run_of(mould: Manifest, name: str, entrypoint: str) -> Manifest:
+    """The RayJob that runs a command as the mould would."""
+    spec = copy.deepcopy(mould["spec"])
+    spec |= {"suspend": False, "entrypoint": entrypoint}
+    written = mould["metadata"]
+    metadata = {"name": name, "labels": {**written.get("labels", {}), "tinysql/run": name}}
+    if "namespace" in written:
+        metadata["namespace"] = written["namespace"]
+    return {
+        "apiVersion": mould["apiVersion"], "kind": mould["kind"], "metadata": metadata,
+        "spec": spec,
+    }  # fmt: skip
+
+
+class KubeJobs:
+    """The runs of a namespace, as the pod's own account or the user's kubeconfig allows.
+
+    Raises UserError when there is neither.
+    """
+
+    def __init__(self, namespace: str = NAMESPACE, mould: str = MOULD) -> None:
+        self._namespace, self._mould = namespace, mould
+        try:
+            if config.incluster_config.SERVICE_HOST_ENV_NAME in os.environ:
+                config.load_incluster_config()
+            else:
+                config.load_kube_config(os.environ.get("KUBECONFIG"))
+        except (ConfigException, OSError) as error:
+            raise UserError(
+                "Kubernetes: neither a service account nor a kubeconfig; expected what `kubectl` "
+                "needs, such as KUBECONFIG"
+            ) from error
+        # The types of the client say None of every field.
+        self._objects: Any = client.CustomObjectsApi()
+        self._core: Any = client.CoreV1Api()
+
+    def mould(self) -> Manifest:
+        """The suspended RayJob. Raises UserError when there is none."""
+        found = self._get(self._mould)
+        if found is None:
+            raise UserError(
+                f"namespace {self._namespace} has no RayJob {self._mould!r} to make runs from: "
+                "`kubectl apply -k` an overlay first"
+            )
+        return found
+
+    def look(self, name: str) -> Look | None:
+        found = self._get(name)
+        if found is None:
+            return None
+        status = found.get("status", {})
+        state = _STATES.get(status.get("jobDeploymentStatus", ""), "waiting")
+        if state == "succeeded" and status.get("jobStatus") != "SUCCEEDED":
+            state = "failed"
+        why = " ".join(filter(None, [status.get("reason"), status.get("message")]))
+        return Look(state, why, self._log(name))
+
+    def start(self, name: str, entrypoint: str) -> bool:
+        run = run_of(self.mould(), name, entrypoint)
+        try:
+            self._objects.create_namespaced_custom_object(
+                **_KIND, namespace=self._namespace, body=run, _request_timeout=_TIMEOUT
+            )
+        except ApiException as error:
+            if error.status == 409:
+                return False
+            raise self._explained(error, "create RayJobs") from error
+        except urllib3.exceptions.HTTPError as error:
+            raise OutOfReach(type(error).__name__) from error
+        return True
+
+    def _get(self, name: str) -> Manifest | None:
+        try:
+            found: Manifest = self._objects.get_namespaced_custom_object(
+                **_KIND, namespace=self._namespace, name=name, _request_timeout=_TIMEOUT
+            )
+        except ApiException as error:
+            if error.status in _GONE:
+                return None
+            raise self._explained(error, "get RayJobs") from error
+        except urllib3.exceptions.HTTPError as error:
+            raise OutOfReach(type(error).__name__) from error
+        return found
+
+    def _log(self, name: str) -> str:
+        """What the submitter of a run has printed, which follows the log of the job."""
+        try:
+            pods = self._core.list_namespaced_pod(
+                self._namespace, label_selector=f"job-name={name}", _request_timeout=_TIMEOUT
+            ).items
+            if not pods:
+                return ""
+            newest = max(pods, key=lambda pod: pod.metadata.creation_timestamp)
+            log: str = self._core.read_namespaced_pod_log(
+                newest.metadata.name, self._namespace, _request_timeout=_TIMEOUT
+            )
+        except (ApiException, urllib3.exceptions.HTTPError):
+            return ""  # not started yet, or not ours to read: the state is what counts
+        return log
+
+    def _explained(self, error: ApiException, what: str) -> Exception:
+        if error.status in _REFUSED:
+            return UserError(
+                f"Kubernetes: this account may not {what} in namespace {self._namespace}"
+            )
+        if error.status is not None and 400 <= error.status < 500 and error.status != 429:
+            return UserError(f"Kubernetes refuses to {what}: {error.status} {error.reason}")
+        return OutOfReach(f"status {error.status}")

@@ -1,0 +1,67 @@
+"""Jobs of a Ray cluster, through its dashboard."""
+
+from typing import Any
+
+import requests
+from ray.exceptions import AuthenticationError
+from ray.job_submission import JobStatus, JobSubmissionClient
+
+from cluster.errors import UserError
+from cluster.submission import Look, OutOfReach, State
+
+_STATES: dict[JobStatus, State] = {
+    JobStatus.PENDING: "waiting",
+    JobStatus.RUNNING: "running",
+    JobStatus.SUCCEEDED: "succeeded",
+    JobStatus.STOPPED: "failed",
+    JobStatus.FAILED: "failed",
+}
+
+
+class RayJobs:
+    """The jobs of the cluster whose dashboard is at an address.
+
+    Raises UserError when nothing there takes jobs from us. working_dir: a folder that jobs start
+    in, which is uploaded; None: they start where the image says.
+    """
+
+    def __init__(self, address: str, working_dir: str | None) -> None:
+        self._environment: dict[str, Any] = {"working_dir": working_dir} if working_dir else {}
+        try:
+            self._client = JobSubmissionClient(address)
+        except AuthenticationError as error:
+            raise UserError(
+                f"Ray at {address}: it refuses our token; set RAY_AUTH_MODE=token and "
+                "RAY_AUTH_TOKEN to the cluster's"
+            ) from error
+        except (ConnectionError, RuntimeError, ValueError, requests.RequestException) as error:
+            raise UserError(
+                f"Ray at {address}: no dashboard answers; expected http://HEAD:8265"
+            ) from error
+
+    def look(self, name: str) -> Look | None:
+        try:
+            # The state before the log, so that the log of a job that is over is whole.
+            found = self._client.get_job_info(name)
+            log = self._client.get_job_logs(name)
+        except (requests.RequestException, ConnectionError) as error:
+            raise OutOfReach(type(error).__name__) from error
+        except RuntimeError as error:
+            if "status code 404" in str(error):
+                return None
+            raise OutOfReach(str(error).partition(":")[0]) from error
+        state = _STATES[found.status]
+        return Look(state, (found.message or "").strip() if state == "failed" else "", log)
+
+    def start(self, name: str, entrypoint: str) -> bool:
+        try:
+            self._client.submit_job(
+                entrypoint=entrypoint, submission_id=name, runtime_env=self._environment
+            )
+        except (requests.RequestException, ConnectionError) as error:
+            raise OutOfReach(type(error).__name__) from error
+        except RuntimeError as error:
+            if self.look(name) is not None:
+                return False
+            raise UserError(f"Ray refuses the job: {error}") from error
+        return True

@@ -1,0 +1,261 @@
+"""The nightly verb: train on the rows of a date, and promote the model if it is shown no worse.
+
+    python -m jobs.nightly --recipe nightly --store s3://bucket/prefix
+    ray job submit --working-dir . -- python -m jobs.nightly --store s3://bucket/prefix
+
+The recipe has the steps `fresh`, a dataset whose seed is the date, `challenger`, a model, and
+`gate`; it may use `champion`, which is given. In a night without a champion the challenger stands
+in for it, so that it only has to reach the floor. A date has one outcome: a second tick, a retry
+and a late one find it and do nothing.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cluster import champion as champions
+from cluster import nights
+from cluster.alerts import send_alert
+from cluster.champion import Champion, Version
+from cluster.errors import IntegrityError, UserError
+from cluster.manifest import read_manifest
+from cluster.nights import Night
+from cluster.steps import Result, Step, taken_step
+from cluster.store import Store, find_store, open_store
+from jobs.entry import (
+    DEFAULT_STORE,
+    Address,
+    DryRun,
+    Json,
+    Overrides,
+    RecipeName,
+    RecipeOption,
+    Request,
+    StoreUri,
+    main,
+    make_request,
+)
+from jobs.kinds import KINDS
+from jobs.recipes import Recipe, load_recipe
+from jobs.running import run_targets
+from jobs.wiring import build_steps
+
+RECIPE = "nightly"
+_NEEDED = ("fresh", "challenger", "gate")
+_GIVEN = "champion"
+WEBHOOK = "TINYSQL_WEBHOOK"
+"""The environment variable with the address that outcomes go to, which is as good as a password."""
+
+NightDate = Annotated[
+    str | None, typer.Option("--date", help="Which night, as 2026-11-21. Default: today, UTC.")
+]
+LateHours = Annotated[
+    float,
+    typer.Option(help="Hours from the start of the date after which it is let go.", min=0.0),
+]
+
+
+def nightly(
+    recipe: RecipeName = None,
+    recipe_option: RecipeOption = None,
+    store: StoreUri = DEFAULT_STORE,
+    address: Address = None,
+    overrides: Overrides = None,
+    night: NightDate = None,
+    late_hours: LateHours = 36.0,
+    dry_run: DryRun = False,
+    json_output: Json = None,
+) -> None:
+    """Run the night of a date once: data, training, comparison, and perhaps a promotion.
+
+    Example: tinysql nightly --store s3://bucket/prefix --date 2026-11-21
+    """
+    request = make_request(
+        recipe or recipe_option or RECIPE, store, address, overrides, dry_run, json_output
+    )
+    of = _parsed(night)
+    console = Console(stderr=True)
+    # A recipe that is none is refused before anything is claimed.
+    before = _standing(find_store(store), str(of)).before
+    targets = _built(request, of, _taken(find_store(store), before))
+    if dry_run:
+        run_targets(list(targets.values()), request.options, about={"recipe": request.recipe})
+        return
+    age = datetime.now(UTC) - datetime(of.year, of.month, of.day, tzinfo=UTC)
+    if age > timedelta(hours=late_hours):
+        hours = age.total_seconds() / 3600
+        message = f"{of} is {hours:.0f} hours ago, more than --late-hours {late_hours:g}: let go"
+        console.print(message, highlight=False)
+        _say(request, {"date": str(of), "verdict": "let go"})
+        return
+    found = _once(request, str(of), open_store(store), console)
+    console.print(_in_words(found), style="bold", highlight=False, soft_wrap=True)
+    _say(request, found.model_dump(mode="json"))
+
+
+def _once(request: Request, of: str, store: Store, console: Console) -> Night:
+    """The outcome of the date: found, waited for, or made here."""
+
+    def wait(owner: str) -> None:
+        console.print(f"waiting for {owner}, who works on {of}", highlight=False)
+
+    with nights.claim(store, of, wait) as lease:
+        if lease is None:
+            console.print(f"{of} has its outcome already, nothing ran", highlight=False)
+            done = nights.read(store, of)
+            assert done is not None, "there is no lease because there is a record"
+            return done
+        try:
+            night = _run(request, of, store, console)
+        except Exception as error:
+            _alert(console, {"date": of, "verdict": "failed", "reasons": [str(error)]})
+            raise
+        lease.check()
+        night = nights.record(store, night)
+    _alert(console, night.model_dump(mode="json"))
+    return night
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """The champion as a night finds it."""
+
+    now: Version | None
+    before: Champion | None
+    """Whom to compare with."""
+    promoted: Version | None
+    """What this very night promoted, before it was interrupted."""
+
+
+def _standing(store: Store, of: str) -> _Standing:
+    versions = champions.history(store)
+    now = versions[-1] if versions else None
+    for earlier, each in zip([None, *versions], versions, strict=False):
+        if each.champion.night == of and each.champion.restores is None:
+            return _Standing(now, earlier.champion if earlier else None, each)
+    return _Standing(now, now.champion if now else None, None)
+
+
+def _run(request: Request, of: str, store: Store, console: Console) -> Night:
+    while True:
+        standing = _standing(store, of)
+        targets = _built(request, date.fromisoformat(of), _taken(store, standing.before))
+        results = run_targets(
+            list(targets.values()), request.options, about={"recipe": request.recipe}, quiet=True
+        )
+        by_name = {result.step.name: result for result in results}
+        gate, challenger = by_name["gate"], by_name["challenger"]
+        after = standing.promoted or standing.now
+        passed = bool(gate.manifest.metrics["passed"])
+        if passed and standing.promoted is None:
+            chosen = Champion(
+                path=challenger.step.path, manifest_sha256=challenger.manifest.sha256,
+                night=of, gate=gate.step.path,
+            )  # fmt: skip
+            after = champions.promote(store, chosen, over=standing.now)
+            if after is None:
+                console.print("the champion was moved meanwhile: comparing with the new one")
+                continue
+        return _outcome(of, passed, after, results)
+
+
+def _outcome(of: str, passed: bool, after: Version | None, results: list[Result]) -> Night:
+    by_name = {result.step.name: result for result in results}
+    gate = by_name["gate"]
+    reasons = gate.manifest.metrics["reasons"]
+    assert isinstance(reasons, list)
+    made = [result.manifest for result in results if not result.reused]
+    return Night(
+        date=of,
+        verdict="promoted" if passed else "held",
+        reasons=tuple(str(reason) for reason in reasons),
+        challenger=by_name["challenger"].step.path,
+        champion=after.champion.path if after else "",
+        version=after.version if after else 0,
+        gate=gate.step.path,
+        accuracy={
+            name: float(str(result.manifest.metrics["execution"]))
+            for name, result in by_name.items()
+            if result.step.kind.name == "evaluation"
+        },
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        cpu_seconds=sum(each.cpu_seconds for each in made),
+        gpu_seconds=sum(each.gpu_seconds for each in made),
+    )
+
+
+def _built(request: Request, of: date, champion: Step | None) -> dict[str, Step]:
+    """The steps of a date's recipe; champion None: the challenger stands in for it."""
+    missing = [name for name in _NEEDED if name not in load_recipe(request.recipe).steps]
+    if missing:
+        raise UserError(
+            f"recipe {request.recipe} has no step {missing[0]!r}: a nightly recipe has "
+            f"{', '.join(_NEEDED)}"
+        )
+    seed = f"fresh.seed={of:%Y%m%d}"
+    recipe = load_recipe(request.recipe, [*request.overrides, seed])
+    if champion is None:
+        return build_steps(_alone(recipe), KINDS)
+    return build_steps(recipe, KINDS, {_GIVEN: champion})
+
+
+def _alone(recipe: Recipe) -> Recipe:
+    """The same with the challenger in the champion's place."""
+    steps = {}
+    for name, entry in recipe.steps.items():
+        uses = {
+            role: "challenger" if used == _GIVEN else used for role, used in entry.uses.items()
+        }
+        steps[name] = entry.model_copy(update={"uses": uses})
+    return recipe.model_copy(update={"steps": steps})
+
+
+def _taken(store: Store, champion: Champion | None) -> Step | None:
+    if champion is None:
+        return None
+    manifest = read_manifest(store, champion.path)
+    if manifest is None or manifest.sha256 != champion.manifest_sha256:
+        raise IntegrityError(f"the champion {champion.path} is not in {store.uri} as it was")
+    return taken_step(_GIVEN, KINDS[manifest.kind], manifest)
+
+
+def _parsed(night: str | None) -> date:
+    today = datetime.now(UTC).date()
+    if night is None:
+        return today
+    try:
+        found = date.fromisoformat(night)
+    except ValueError as error:
+        raise UserError(f"--date {night!r}: expected a date such as {today}") from error
+    if found > today:
+        raise UserError(f"--date {night}: it has not come yet, today is {today} (UTC)")
+    return found
+
+
+def _alert(console: Console, outcome: dict[str, object]) -> None:
+    address = os.environ.get(WEBHOOK)
+    if address:
+        problem = send_alert(address, outcome)
+        if problem:
+            console.print(f"the outcome was not sent: {problem}", highlight=False, style="yellow")
+
+
+def _in_words(night: Night) -> str:
+    if night.verdict == "promoted":
+        return f"{night.date}: promoted {night.challenger}, version {night.version}"
+    why = "; ".join(night.reasons)
+    return f"{night.date}: held {night.challenger}: {why}"
+
+
+def _say(request: Request, outcome: dict[str, object]) -> None:
+    if request.options.as_json:
+        print(json.dumps(outcome))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(nightly)

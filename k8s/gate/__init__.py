@@ -1,0 +1,1 @@
+"""Whether manifests would be accepted and run: checked here, without a cluster."""

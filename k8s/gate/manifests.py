@@ -1,0 +1,75 @@
+"""Kubernetes manifests, and where in them pods and Ray clusters are written."""
+
+from collections.abc import Iterator
+from typing import Any
+
+Manifest = dict[str, Any]
+"""One document of Kubernetes YAML."""
+
+
+def title(manifest: Manifest) -> str:
+    """What people call it: "RayJob/tinysql"."""
+    return f"{manifest.get('kind')}/{manifest.get('metadata', {}).get('name')}"
+
+
+Pod = tuple[Manifest, str, dict[str, Any]]
+"""The manifest, the place of the pod template in it, and the template."""
+
+_TEMPLATES = {
+    "Deployment": "spec.template",
+    "StatefulSet": "spec.template",
+    "Job": "spec.template",
+    "CronJob": "spec.jobTemplate.spec.template",
+}
+_JOBS = {"RayJob": "spec", "RayCronJob": "spec.jobTemplate"}
+_CLUSTERS = {
+    "RayCluster": "spec",
+    "RayService": "spec.rayClusterConfig",
+    **{kind: f"{place}.rayClusterSpec" for kind, place in _JOBS.items()},
+}
+
+
+def at(manifest: Manifest, place: str) -> Any:
+    """What is there, or None."""
+    found: Any = manifest
+    for part in filter(None, place.split(".")):
+        if isinstance(found, list):
+            found = found[int(part)] if int(part) < len(found) else None
+        else:
+            found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
+def ray_jobs(manifests: list[Manifest]) -> Iterator[tuple[Manifest, str, dict[str, Any]]]:
+    """Every specification of a RayJob, with the manifest and its place there."""
+    yield from _specs(manifests, _JOBS)
+
+
+def ray_clusters(manifests: list[Manifest]) -> Iterator[tuple[Manifest, str, dict[str, Any]]]:
+    """Every specification of a RayCluster, with the manifest and its place there."""
+    yield from _specs(manifests, _CLUSTERS)
+
+
+def pods(manifests: list[Manifest]) -> Iterator[Pod]:
+    """Every pod template there is."""
+    yield from _specs(manifests, _TEMPLATES)
+    for manifest, place, spec in ray_jobs(manifests):
+        if "submitterPodTemplate" in spec:
+            yield manifest, f"{place}.submitterPodTemplate", spec["submitterPodTemplate"]
+    for manifest, place, spec in ray_clusters(manifests):
+        head = at(spec, "headGroupSpec.template")
+        if head:
+            yield manifest, f"{place}.headGroupSpec.template", head
+        for number, group in enumerate(spec.get("workerGroupSpecs", [])):
+            if "template" in group:
+                yield manifest, f"{place}.workerGroupSpecs.{number}.template", group["template"]
+
+
+def _specs(
+    manifests: list[Manifest], places: dict[str, str]
+) -> Iterator[tuple[Manifest, str, dict[str, Any]]]:
+    for manifest in manifests:
+        place = places.get(manifest.get("kind", ""))
+        found = at(manifest, place) if place else None
+        if place and isinstance(found, dict):
+            yield manifest, place, found

@@ -1,0 +1,147 @@
+"""The gate: what is in k8s/ passes, and manifests with one mistake each are refused for it."""
+
+import copy
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from k8s.gate import agreement, core, crds, operator, policy
+from k8s.gate.__main__ import check, definitions_folder
+from k8s.gate.build import NotBuilt, builder, built
+from k8s.gate.manifests import Manifest, title
+from k8s.gate.problem import Problem
+
+ROOT = Path(__file__).resolve().parents[2]
+K8S = ROOT / "k8s"
+BROKEN = yaml.safe_load((Path(__file__).parent / "broken.yaml").read_text(encoding="utf-8"))
+FOLDERS = sorted(
+    path.parent.relative_to(K8S).as_posix()
+    for path in K8S.rglob("kustomization.yaml")
+    if "components" not in path.parts
+)
+DEFINITIONS = definitions_folder()
+CHECKS = {
+    "core": core.check,
+    "operator": operator.check,
+    "policy": policy.check,
+    "agreement": agreement.check,
+}
+
+pytestmark = pytest.mark.skipif(builder() is None, reason="needs kubectl or kustomize")
+needs_definitions = pytest.mark.skipif(
+    DEFINITIONS is None, reason="KUBERAY_CRDS does not say where KubeRay's definitions are"
+)
+
+
+@functools.cache
+def overlay(name: str) -> list[Manifest]:
+    """The manifests of a folder below k8s/."""
+    return built(K8S / name)
+
+
+@pytest.fixture(autouse=True)
+def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_what_is_there_passes(folder: str) -> None:
+    assert [str(problem) for problem in check(overlay(folder), DEFINITIONS)] == []
+
+
+def test_all_components_go_together(tmp_path: Path) -> None:
+    """As somebody's own installation would list them, the one that copies the mould last."""
+    folder = K8S / "components"
+    names = sorted(path.name for path in folder.iterdir() if path.name != "ray-cron-job")
+    chosen = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": "tinysql",
+        "resources": [os.path.relpath(K8S / "base", tmp_path)],
+        "components": [
+            os.path.relpath(folder / name, tmp_path) for name in [*names, "ray-cron-job"]
+        ],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(chosen))
+    manifests = built(tmp_path)
+    assert [str(problem) for problem in check(manifests, DEFINITIONS)] == []
+    mould, cron = (
+        next(each for each in manifests if each["kind"] == kind)
+        for kind in ("RayJob", "RayCronJob")
+    )
+    copied = ("rayClusterSpec", "submitterPodTemplate", "backoffLimit")
+    assert all(cron["spec"]["jobTemplate"][name] == mould["spec"][name] for name in copied)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            case, id=case["mistake"], marks=needs_definitions if by_crds else ()
+        )
+        for case in BROKEN
+        for by_crds in (case["refused_by"] == "crds",)
+    ],
+)
+def test_a_mistake_is_refused_for_what_it_is(case: dict[str, Any]) -> None:
+    name = f"overlays/{case['of']}"
+    manifests = copy.deepcopy(overlay(name))
+    changed = next(each for each in manifests if title(each) == case["in"])
+    for path, value in case["set"].items():
+        put(changed, path, value)
+
+    found = problems(case["refused_by"], manifests)
+    assert not problems(case["refused_by"], overlay(name))
+    assert any(case["reason"] in str(each) for each in found), [str(each) for each in found]
+
+
+def test_a_corpus_of_mistakes() -> None:
+    assert len(BROKEN) >= 25
+    assert {case["refused_by"] for case in BROKEN} == {"crds", *CHECKS}
+
+
+def test_a_folder_that_kustomize_refuses(tmp_path: Path) -> None:
+    with pytest.raises(NotBuilt, match="kustomization"):
+        built(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("written", "number"), [("500m", 0.5), ("2", 2), (4, 4), ("16Gi", 16 * 2**30), ("1k", 1000)]
+)
+def test_a_quantity(written: str | int, number: float) -> None:
+    assert policy.amount(written) == number
+
+
+@needs_definitions
+def test_defaults_come_before_the_schema() -> None:
+    """maxReplicas is required and has a default: without it a manifest is right."""
+    manifests = copy.deepcopy(overlay("overlays/dev"))
+    job = next(each for each in manifests if each["kind"] == "RayJob")
+    put(job, "spec.rayClusterSpec.workerGroupSpecs.0.maxReplicas", None)
+    assert not list(crds.check(manifests, Path(os.environ["KUBERAY_CRDS"])))
+
+
+def problems(check_name: str, manifests: list[Manifest]) -> list[Problem]:
+    """What one check finds."""
+    if check_name == "crds":
+        assert DEFINITIONS is not None
+        return list(crds.check(manifests, DEFINITIONS))
+    return list(CHECKS[check_name](manifests))
+
+
+def put(manifest: Manifest, path: str, value: Any) -> None:
+    """Set what is at a dotted path, or remove it."""
+    *parents, last = path.split(".")
+    place: Any = manifest
+    for part in parents:
+        place = place[int(part)] if isinstance(place, list) else place[part]
+    if isinstance(place, list):
+        place[int(last)] = value
+    elif value is None:
+        place.pop(last, None)
+    else:
+        place[last] = value
