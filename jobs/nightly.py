@@ -13,7 +13,7 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
@@ -179,7 +179,7 @@ def _outcome(of: str, passed: bool, after: Version | None, results: list[Result]
         version=after.version if after else 0,
         gate=gate.step.path,
         accuracy={
-            name: float(str(result.manifest.metrics["execution"]))
+            name: cast("dict[str, float]", result.manifest.metrics["execution"])["rate"]
             for name, result in by_name.items()
             if result.step.kind.name == "evaluation"
         },
