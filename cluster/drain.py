@@ -27,8 +27,8 @@ _PREEMPTION = _ENUMS.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
 _log = logging.getLogger(__name__)
 
 
-def drain(client: GcsClient, node_id: str, seconds: float) -> bool:
-    """Whether Ray took the notice; returns when the node is idle, or after so many seconds."""
+def drain(client: GcsClient, node_id: str, seconds: float) -> None:
+    """Tells Ray; returns when the node is idle or after so many seconds, at once if it refuses."""
     deadline = time.time() + seconds
     accepted, why = client.drain_node(
         node_id,
@@ -38,10 +38,9 @@ def drain(client: GcsClient, node_id: str, seconds: float) -> bool:
     )
     if not accepted:
         _log.warning("Ray refuses to drain %s: %s", node_id, why)
-        return False
+        return
     while time.time() < deadline and _is_busy(client, node_id):
         time.sleep(_POLL_SECONDS)
-    return True
 
 
 def node_here(client: GcsClient) -> str | None:

@@ -19,11 +19,10 @@ from cluster.submission import Look, OutOfReach, State
 
 Manifest = dict[str, Any]
 
-NAMESPACE = "tinysql"
 MOULD = "tinysql"
+"""Its name."""
 _KIND = {"group": "ray.io", "version": "v1", "plural": "rayjobs"}
 _STATES: dict[str, State] = {"Complete": "succeeded", "Failed": "failed", "Running": "running"}
-_GONE = (404,)
 _REFUSED = (401, 403)
 _TIMEOUT = (5, 60)
 """Seconds for a connection and for an answer."""
@@ -49,8 +48,8 @@ class KubeJobs:
     Raises UserError when there is neither.
     """
 
-    def __init__(self, namespace: str = NAMESPACE, mould: str = MOULD) -> None:
-        self._namespace, self._mould = namespace, mould
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
         try:
             if config.incluster_config.SERVICE_HOST_ENV_NAME in os.environ:
                 config.load_incluster_config()
@@ -67,10 +66,10 @@ class KubeJobs:
 
     def mould(self) -> Manifest:
         """The suspended RayJob. Raises UserError when there is none."""
-        found = self._get(self._mould)
+        found = self._get(MOULD)
         if found is None:
             raise UserError(
-                f"namespace {self._namespace} has no RayJob {self._mould!r} to make runs from: "
+                f"namespace {self._namespace} has no RayJob {MOULD!r} to make runs from: "
                 "`kubectl apply -k` an overlay first"
             )
         return found
@@ -106,7 +105,7 @@ class KubeJobs:
                 **_KIND, namespace=self._namespace, name=name, _request_timeout=_TIMEOUT
             )
         except ApiException as error:
-            if error.status in _GONE:
+            if error.status == 404:
                 return None
             raise self._explained(error, "get RayJobs") from error
         except urllib3.exceptions.HTTPError as error:
@@ -125,8 +124,12 @@ class KubeJobs:
             log: str = self._core.read_namespaced_pod_log(
                 newest.metadata.name, self._namespace, _request_timeout=_TIMEOUT
             )
-        except (ApiException, urllib3.exceptions.HTTPError):
-            return ""  # not started yet, or not ours to read: the state is what counts
+        except ApiException as error:
+            if isinstance(self._explained(error, "read logs"), UserError):
+                return ""  # not started yet, or not ours to read: the state is what counts
+            raise OutOfReach(f"status {error.status}") from error
+        except urllib3.exceptions.HTTPError as error:
+            raise OutOfReach(type(error).__name__) from error
         return log
 
     def _explained(self, error: ApiException, what: str) -> Exception:

@@ -16,7 +16,10 @@ _DECISION = "gate"
 
 
 def expired(store: Store, *, keep_nights: int) -> list[str]:
-    """Paths of the artifacts that nights before the last so many made and nothing kept needs."""
+    """Paths of the artifacts that nights before the last so many made and nothing kept needs.
+
+    Children first, so that removed one by one they leave no manifest that names a missing parent.
+    """
     manifests = list_manifests(store)
     outcomes = list(nights.finished(store))
     recent = outcomes[max(0, len(outcomes) - keep_nights) :]
@@ -28,20 +31,19 @@ def expired(store: Store, *, keep_nights: int) -> list[str]:
         chosen.append(versions[-1].champion.path)
     others = [path for path in manifests if path not in of_nights]
     kept = _ancestry([*_roots(recent), *chosen, *others], manifests)
-    return sorted(
-        path for path in of_nights - kept if not path.startswith(f"{_DECISION}/")
-    )
+    waiting = {path for path in of_nights - kept if not path.startswith(f"{_DECISION}/")}
+    ordered: list[str] = []
+    while waiting:
+        parents = {ref.path for path in waiting for ref in manifests[path].parents.values()}
+        ordered += sorted(waiting - parents)
+        waiting &= parents
+    return ordered
 
 
 def forget(store: Store, paths: Iterable[str]) -> None:
-    """Removes the manifests, children first, so that no manifest names a parent that is gone."""
-    manifests = list_manifests(store)
-    waiting = set(paths)
-    while waiting:
-        parents = {ref.path for path in waiting for ref in manifests[path].parents.values()}
-        for path in waiting - parents:
-            store.delete(f"{path}/{MANIFEST_NAME}")
-        waiting &= parents
+    """Removes the manifests, in this order."""
+    for path in paths:
+        store.delete(f"{path}/{MANIFEST_NAME}")
 
 
 def _roots(outcomes: Iterable[nights.Night]) -> list[str]:

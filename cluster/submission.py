@@ -66,7 +66,8 @@ def submit(cluster: Cluster, name: str, entrypoint: str) -> tuple[str, bool]:
             return tried, True
         if found is not None and not found.is_over:
             return tried, False
-        number += found is not None
+        if found is not None:
+            number += 1
 
 
 def follow(

@@ -11,7 +11,6 @@ from cluster.steps import StepContext, StepKind
 from tinysql.evaluate.config import EvaluationConfig
 
 SHARD_ROWS = 250
-_PREDICTIONS = "predictions-"
 _METRICS = ("n", "execution", "equivalent", "exact", "verdicts", "mutation_score")
 
 
@@ -19,14 +18,14 @@ def run(context: StepContext, config: EvaluationConfig) -> dict[str, Any]:
     """Score every shard of the split, and add the summary and the page."""
     from cluster.fanout import Shard, map_shards  # noqa: PLC0415
     from tinysql.errors import InputError  # noqa: PLC0415
-    from tinysql.evaluate.predictions import read_predictions  # noqa: PLC0415
+    from tinysql.evaluate.predictions import PREFIX, read_predictions  # noqa: PLC0415
     from tinysql.evaluate.results import write_results  # noqa: PLC0415
     from tinysql.evaluate.tally import merged  # noqa: PLC0415
 
     num_rows = _num_rows(context, config)
     shards = []
     for number, start in enumerate(range(0, num_rows, SHARD_ROWS)):
-        name = f"{_PREDICTIONS}{number:05d}"
+        name = f"{PREFIX}{number:05d}"
         stop = min(start + SHARD_ROWS, num_rows)
         arguments = {"name": name, "start": start, "stop": stop, "config": config}
         shards.append(Shard(name, arguments))
@@ -62,10 +61,9 @@ def _num_rows(context: StepContext, config: EvaluationConfig) -> int:
 
 
 def _baseline(context: StepContext) -> list[dict[str, Any]]:
-    from tinysql.evaluate.predictions import read_predictions  # noqa: PLC0415
+    from tinysql.evaluate.predictions import read_evaluation  # noqa: PLC0415
 
-    files = sorted(context.input("baseline").glob(f"{_PREDICTIONS}*.parquet"))
-    return [row for file in files for row in read_predictions(file)]
+    return read_evaluation(context.input("baseline"))
 
 
 def _about(context: StepContext) -> dict[str, str]:

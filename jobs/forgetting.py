@@ -36,19 +36,12 @@ def run(context: StepContext, config: ForgettingConfig) -> dict[str, Any]:
     """Set the evaluations beside each other: matrix.json and matrix.html."""
     # Only now: planning and --help do without Arrow and templates.
     from tinysql.evaluate.matrix_page import write_matrix_page  # noqa: PLC0415
-    from tinysql.evaluate.predictions import read_predictions  # noqa: PLC0415
+    from tinysql.evaluate.predictions import read_evaluation  # noqa: PLC0415
 
     lineages = {name: _lineage(context, name) for name in config.models}
     _check_stages(lineages, config)
     _check_scored_alike(context, config)
-    rows = {
-        name: [
-            row
-            for file in sorted(context.input(name).glob("predictions-*.parquet"))
-            for row in read_predictions(file)
-        ]
-        for name in config.models
-    }
+    rows = {name: read_evaluation(context.input(name)) for name in config.models}
     trained = {name: lineage.trained for name, lineage in lineages.items()}
     matrix = forgetting_matrix(rows, trained, config)
     context.put_json("matrix.json", matrix.as_json())

@@ -15,19 +15,12 @@ def run(context: StepContext, config: GateConfig) -> dict[str, Any]:
     """Check the verdicts on every set of rows: gate.json and gate.html."""
     # Only now: planning and --help do without Arrow and templates.
     from tinysql.evaluate.gate_page import write_gate_page  # noqa: PLC0415
-    from tinysql.evaluate.predictions import read_predictions  # noqa: PLC0415
+    from tinysql.evaluate.predictions import read_evaluation  # noqa: PLC0415
 
     checks: list[Check] = []
     for rows in config.rows:
         roles = [f"{name}-{rows}" for name in NAMES]
-        champion, challenger = (
-            [
-                row
-                for file in sorted(context.input(role).glob("predictions-*.parquet"))
-                for row in read_predictions(file)
-            ]
-            for role in roles
-        )
+        champion, challenger = (read_evaluation(context.input(role)) for role in roles)
         try:
             checks += judge(rows, champion, challenger, config)
         except ValueError as error:

@@ -20,7 +20,6 @@ from rich.console import Console
 
 from cluster import champion as champions
 from cluster import nights
-from cluster.alerts import send_alert
 from cluster.champion import Champion, Version
 from cluster.errors import IntegrityError, UserError
 from cluster.manifest import read_manifest
@@ -81,8 +80,8 @@ def nightly(
     of = _parsed(night)
     console = Console(stderr=True)
     # A recipe that is none is refused before anything is claimed.
-    before = _standing(find_store(store), str(of)).before
-    targets = _built(request, of, _taken(find_store(store), before))
+    found_store = find_store(store)
+    targets = _built(request, of, _taken(found_store, _standing(found_store, str(of)).before))
     if dry_run:
         run_targets(list(targets.values()), request.options, about={"recipe": request.recipe})
         return
@@ -151,7 +150,8 @@ def _run(request: Request, of: str, store: Store, console: Console) -> Night:
         by_name = {result.step.name: result for result in results}
         gate, challenger = by_name["gate"], by_name["challenger"]
         after = standing.promoted or standing.now
-        passed = bool(gate.manifest.metrics["passed"])
+        # What this night promoted before it was interrupted stays promoted.
+        passed = standing.promoted is not None or bool(gate.manifest.metrics["passed"])
         if passed and standing.promoted is None:
             chosen = Champion(
                 path=challenger.step.path, manifest_sha256=challenger.manifest.sha256,
@@ -240,6 +240,9 @@ def _parsed(night: str | None) -> date:
 def _alert(console: Console, outcome: dict[str, object]) -> None:
     address = os.environ.get(WEBHOOK)
     if address:
+        # Only now: no other command needs an HTTP client.
+        from cluster.alerts import send_alert  # noqa: PLC0415
+
         problem = send_alert(address, outcome)
         if problem:
             console.print(f"the outcome was not sent: {problem}", highlight=False, style="yellow")

@@ -88,14 +88,11 @@ def _closed(schema: Any) -> Any:
         return schema
     if schema.get("x-kubernetes-int-or-string"):
         return {"type": ["integer", "string"]}
-    closed = {name: _closed(each) for name, each in schema.items()}
-    is_open = schema.get("x-kubernetes-preserve-unknown-fields")
-    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
-        # Of metadata, definitions say only that it is an object.
-        closed["properties"] = {
-            name: _closed(each) for name, each in schema["properties"].items()
-        }
-        if not is_open:
+    closed = {name: _closed(each) for name, each in schema.items() if name != "properties"}
+    if "properties" in schema:
+        # Their names are no words of a schema. Of metadata, nothing but its type is said.
+        closed["properties"] = {name: _closed(each) for name, each in schema["properties"].items()}
+        if not schema.get("x-kubernetes-preserve-unknown-fields"):
             closed.setdefault("additionalProperties", False)
     return closed
 

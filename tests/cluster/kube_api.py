@@ -24,6 +24,8 @@ class KubeApi:
     """What the submitter of each RayJob has printed."""
     broken: int = 0
     """Answers that are still to be 503."""
+    broken_logs: int = 0
+    """The same of logs alone."""
     readonly: bool = False
     port: int = 0
 
@@ -49,79 +51,84 @@ class KubeApi:
         return path
 
 
+class _Server(ThreadingHTTPServer):
+    api: KubeApi
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        if not self._is_allowed():
+            return
+        api, path = self.server.api, urlparse(self.path)
+        parts = path.path.strip("/").split("/")
+        if parts[-2] == "rayjobs":
+            found = api.ray_jobs.get(parts[-1])
+            self._answer(200 if found else 404, found or {"reason": "NotFound"})
+        elif parts[-1] == "pods":
+            name = parse_qs(path.query)["labelSelector"][0].removeprefix("job-name=")
+            self._answer(200, {"kind": "PodList", "items": self._pods(name)})
+        elif parts[-1] == "log" and api.broken_logs:
+            api.broken_logs -= 1
+            self._answer(503, {"reason": "ServiceUnavailable"})
+        elif parts[-1] == "log":
+            self._send(200, api.logs[parts[-2].removesuffix("-pod")].encode(), "text/plain")
+        else:
+            self._answer(404, {"reason": "NotFound"})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if not self._is_allowed():
+            return
+        api, name = self.server.api, body["metadata"]["name"]
+        if api.readonly:
+            self._answer(403, {"reason": "Forbidden"})
+        elif name in api.ray_jobs:
+            self._answer(409, {"reason": "AlreadyExists"})
+        else:
+            api.ray_jobs[name] = body
+            self._answer(201, body)
+
+    def _is_allowed(self) -> bool:
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self._answer(401, {"reason": "Unauthorized"})
+            return False
+        if self.server.api.broken:
+            self.server.api.broken -= 1
+            self._answer(503, {"reason": "ServiceUnavailable"})
+            return False
+        return True
+
+    def _pods(self, name: str) -> list[dict[str, Any]]:
+        if name not in self.server.api.logs:
+            return []
+        created = "2026-11-21T00:00:00Z"
+        return [{"metadata": {"name": f"{name}-pod", "creationTimestamp": created}}]
+
+    def _answer(self, status: int, body: object) -> None:
+        self._send(status, json.dumps(body).encode(), "application/json")
+
+    def _send(self, status: int, body: bytes, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+
 @contextmanager
 def kube_api() -> Iterator[KubeApi]:
     """A server that runs meanwhile."""
-    api = KubeApi()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path = urlparse(self.path)
-            parts = path.path.strip("/").split("/")
-            if not self._is_allowed():
-                return
-            if parts[:3] == ["apis", "ray.io", "v1"] and parts[-2] == "rayjobs":
-                found = api.ray_jobs.get(parts[-1])
-                self._answer(200 if found else 404, found or {"reason": "NotFound"})
-            elif parts[-1] == "pods":
-                name = parse_qs(path.query)["labelSelector"][0].removeprefix("job-name=")
-                self._answer(200, {"kind": "PodList", "items": self._pods(name)})
-            elif parts[-1] == "log":
-                self._text(api.logs[parts[-2].removesuffix("-pod")])
-            else:
-                self._answer(404, {"reason": "NotFound"})
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if not self._is_allowed():
-                return
-            name = body["metadata"]["name"]
-            if api.readonly:
-                self._answer(403, {"reason": "Forbidden"})
-            elif name in api.ray_jobs:
-                self._answer(409, {"reason": "AlreadyExists"})
-            else:
-                api.ray_jobs[name] = body
-                self._answer(201, body)
-
-        def _is_allowed(self) -> bool:
-            if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-                self._answer(401, {"reason": "Unauthorized"})
-                return False
-            if api.broken:
-                api.broken -= 1
-                self._answer(503, {"reason": "ServiceUnavailable"})
-                return False
-            return True
-
-        def _pods(self, name: str) -> list[dict[str, Any]]:
-            if name not in api.logs:
-                return []
-            created = "2026-11-21T00:00:00Z"
-            return [{"metadata": {"name": f"{name}-pod", "creationTimestamp": created}}]
-
-        def _answer(self, status: int, body: object) -> None:
-            self._send(status, json.dumps(body).encode(), "application/json")
-
-        def _text(self, text: str) -> None:
-            self._send(200, text.encode(), "text/plain")
-
-        def _send(self, status: int, body: bytes, kind: str) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    api.port = server.server_port
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.api = KubeApi(port=server.server_port)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield api
+        yield server.api
     finally:
         server.shutdown()
         thread.join()

@@ -41,7 +41,7 @@ def test_a_run_is_the_mould_with_a_name_and_a_command() -> None:
 
 
 def test_the_same_is_submitted_once_and_again_when_it_is_over(api: KubeApi) -> None:
-    jobs = KubeJobs()
+    jobs = KubeJobs("tinysql")
     assert submit(jobs, "run", "true") == ("run", True)
     assert submit(jobs, "run", "true") == ("run", False)
     api.set_status("run", "Failed", "FAILED")
@@ -51,7 +51,7 @@ def test_the_same_is_submitted_once_and_again_when_it_is_over(api: KubeApi) -> N
 
 
 def test_a_run_is_followed_to_its_end_through_an_outage(api: KubeApi) -> None:
-    jobs = KubeJobs()
+    jobs = KubeJobs("tinysql")
     submit(jobs, "run", "true")
 
     def live() -> None:
@@ -73,11 +73,30 @@ def test_a_run_is_followed_to_its_end_through_an_outage(api: KubeApi) -> None:
     assert said[-1] == "run: succeeded"
 
 
+def test_a_log_that_is_out_of_reach_for_a_while_is_not_repeated(api: KubeApi) -> None:
+    jobs = KubeJobs("tinysql")
+    submit(jobs, "run", "true")
+    api.set_status("run", "Running", "RUNNING")
+    api.logs["run"] = "one\n"
+    written: list[str] = []
+
+    def write(text: str) -> None:
+        written.append(text)
+        if text == "one\n":
+            api.broken_logs = 3
+            api.logs["run"] += "two\n"
+            api.set_status("run", "Complete", "SUCCEEDED")
+
+    assert follow(jobs, "run", write, lambda _: None)
+    assert "".join(written) == "one\ntwo\n"
+    assert api.broken_logs == 0
+
+
 @pytest.mark.parametrize(
     ("deployment", "job"), [("Failed", "FAILED"), ("Complete", "STOPPED"), ("Complete", "FAILED")]
 )
 def test_a_run_fails_with_the_reason(api: KubeApi, deployment: str, job: str) -> None:
-    jobs = KubeJobs()
+    jobs = KubeJobs("tinysql")
     submit(jobs, "run", "true")
     api.set_status("run", deployment, job, reason="AppFailed", message="exit code 2")
     said: list[str] = []
@@ -87,7 +106,7 @@ def test_a_run_fails_with_the_reason(api: KubeApi, deployment: str, job: str) ->
 
 def test_a_cluster_that_stays_away(api: KubeApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submission, "PATIENCE_SECONDS", 0.2)
-    jobs = KubeJobs()
+    jobs = KubeJobs("tinysql")
     submit(jobs, "run", "true")
     api.broken = 10**6
     with pytest.raises(UserError, match="submit the same again to follow it"):
@@ -97,7 +116,7 @@ def test_a_cluster_that_stays_away(api: KubeApi, monkeypatch: pytest.MonkeyPatch
 
 
 def test_mistakes_are_one_line(api: KubeApi) -> None:
-    jobs = KubeJobs()
+    jobs = KubeJobs("tinysql")
     del api.ray_jobs["tinysql"]
     with pytest.raises(UserError, match="kubectl apply -k"):
         jobs.start("run", "true")
@@ -113,7 +132,7 @@ def test_without_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(UserError, match="neither a service account nor a kubeconfig"):
-        KubeJobs()
+        KubeJobs("tinysql")
 
 
 def test_names_say_what_is_made_and_fit() -> None:

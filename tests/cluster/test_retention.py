@@ -86,6 +86,9 @@ def test_what_a_person_promoted_stays(nights: Store) -> None:
 
 def test_forgotten_means_not_there_and_decisions_stay(nights: Store) -> None:
     gone = expired(nights, keep_nights=1)
+    # A model goes before its rows, and its evaluation before both.
+    assert gone.index(path("evaluation", "n1")) < gone.index(path("model", "n1"))
+    assert gone.index(path("model", "n1")) < gone.index(path("dataset", "n1"))
     forget(nights, gone)
     left = set(list_manifests(nights))
     assert not left & set(gone)

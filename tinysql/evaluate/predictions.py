@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 
 from tinysql.evaluate.verdicts import Scored
 
+PREFIX = "predictions-"
+"""How the names of the files of an evaluation start; a number follows."""
 _TEXTS = (
     "question", "schema_sql", "pred_sql", "verdict", "error_class", "error", "hardness",
     "category", "split",
@@ -45,6 +47,12 @@ def read_predictions(file: Path | BinaryIO) -> list[dict[str, Any]]:
     for row in rows:
         row["components"] = {name: {"f1": f1} for name, f1 in row.pop("component_f1").items()}
     return rows
+
+
+def read_evaluation(folder: Path) -> list[dict[str, Any]]:
+    """The verdict rows of a whole evaluation, in order."""
+    files = sorted(folder.glob(f"{PREFIX}*.parquet"))
+    return [row for file in files for row in read_predictions(file)]
 
 
 def _as_row(scored: Scored) -> dict[str, Any]:

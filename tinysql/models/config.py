@@ -14,9 +14,8 @@ class ArchitectureConfig(Config):
 
     type: str = "llama"
     """What transformers calls the architecture: llama (rotary positions, RMS norm, gated MLP),
-    qwen3 (the same with norms on queries and keys, which learns to copy in fewer steps), gpt_neo
-    (learned positions, all global), gpt2, qwen2, or any other causal language model whose
-    configuration has the dimensions below."""
+    qwen3 (the same with norms on queries and keys), gpt_neo (learned positions, all global), gpt2,
+    qwen2, or any other causal language model whose configuration has the dimensions below."""
     num_layers: int = Field(default=4, ge=1)
     """Transformer blocks."""
     d_model: int = Field(default=128, ge=8)
