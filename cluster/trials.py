@@ -19,6 +19,7 @@ from cluster.artifact import Attempt
 from cluster.checkpoints import checkpoint_name, find_checkpoint, list_files
 from cluster.fanout import Inputs, is_user_error, load_function
 from cluster.manifest import Meter, Usage
+from cluster.ranks import set_up_libraries
 from cluster.scratch import scratch
 
 FINISHED, STOPPED, DIVERGED = "finished", "stopped", "diverged"
@@ -68,8 +69,7 @@ def run_trial(config: dict[str, int], work: TrialWork) -> None:
     """What each trial's process runs."""
     trial, start, meter = work.trials[config["number"]], secrets.token_hex(4), Meter()
     os.environ["LOCAL_RANK"] = "0"
-    if not work.gpus:
-        os.environ["DS_ACCELERATOR"] = "cpu"
+    set_up_libraries(gpus=work.gpus)
     last: dict[str, Any] = {}
 
     def tell(ended: str | None, **about: Any) -> None:
