@@ -19,5 +19,5 @@ mkdir "$root/dev/shm"
 mount -t tmpfs -o mode=1777,size=1g tmpfs "$root/dev/shm"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mount -t tmpfs -o uid=1000,gid=1000,mode=755 tmpfs "$root/home/tinysql"
-exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all \
-  chroot --userspec=1000:1000 "$root" "$@"
+exec chroot "$root" setpriv --reuid=1000 --regid=1000 --clear-groups \
+  --no-new-privs --bounding-set=-all --inh-caps=-all "$@"

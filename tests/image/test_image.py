@@ -49,9 +49,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     def buildah(*arguments: str) -> str:
         places = ["--root", str(store), "--runroot", str(folder / "run")]
         ran = subprocess.run(
-            ["buildah", "--storage-driver", "vfs", *places, *arguments],
+            ["buildah", *places, *arguments],
             stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT,
-        )
+        )  # fmt: skip
         return ran.stdout.strip()
 
     packages = "python3,python3-venv,ca-certificates"

@@ -29,6 +29,8 @@ class RayCluster:
     dashboard: str
     settings: dict[str, str]
     num_nodes: int
+    folder: Path
+    """Its sessions, logs included."""
 
     def submission(self, verb: str, *arguments: str) -> list[str]:
         """The command that submits `python -m jobs.VERB ARGUMENTS`, from this checkout.
@@ -84,7 +86,7 @@ def ray_cluster(settings: dict[str, str], cpus_of_nodes: tuple[int, ...]) -> Ite
             for num_cpus in cpus_of_nodes[1:]:
                 start(num_cpus, f"--address={address}")
             _wait_until(lambda: _num_nodes(dashboard, settings) == len(cpus_of_nodes), 60)
-            yield RayCluster(address, dashboard, settings, len(cpus_of_nodes))
+            yield RayCluster(address, dashboard, settings, len(cpus_of_nodes), Path(folder))
         finally:
             for node in reversed(nodes):
                 family = psutil.Process(node.pid).children(recursive=True)
