@@ -1,27 +1,30 @@
 """What Ray's exporter shows Prometheus of runs, scraped as Prometheus would."""
 
-import logging
-import os
 import re
-import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 
 import pytest
 import ray
 from pydantic import BaseModel
+from s3_proxy import Proxy, serve
 
 from cluster import metrics
+from cluster.errors import LeaseLost
 from cluster.fanout import Shard, map_shards
-from cluster.metrics import LEASES_LOST, STEPS, Metric, count, send_to, show_row
+from cluster.gang import run_gang
+from cluster.lease import LeaseRecord, hold
+from cluster.metrics import LEASES_LOST, Metric, show_row
 from cluster.progress import SilentProgress
-from cluster.steps import Step, StepContext, StepKind, run_steps
+from cluster.steps import Resources, Step, StepContext, StepKind, run_steps
 from cluster.store import Store
+from k8s.gate import watching
 
-_SERIES = re.compile(r"^(ray_tinysql_\w+)\{(.*)\} (\S+)$", re.M)
+_SERIES = re.compile(r"^(ray_\w+)\{(.*)\} (\S+)$", re.M)
+Sample = tuple[str, float, dict[str, str]]
 
 
 class Nothing(BaseModel):
@@ -29,7 +32,7 @@ class Nothing(BaseModel):
 
 
 def exported() -> dict[str, list[tuple[dict[str, str], float]]]:
-    """The series of ours by name, each with its labels."""
+    """Every series of Ray's exporter by name, each with its labels."""
     node = ray.nodes()[0]
     url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     with urllib.request.urlopen(url, timeout=10) as answer:
@@ -99,3 +102,104 @@ def test_a_run_is_exported(local_store: Store, tmp_path: Path) -> None:
     assert progressed is not None
     assert 0 <= time.time() - progressed < 120
     assert value_of("ray_tinysql_train_done", **of) is None
+    assert watching.RAY - exported().keys() == set()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_a_training_is_exported(local_store: Store, make_context, tmp_path: Path) -> None:
+    """A rank is killed at the fifth step, after two checkpoints; two more follow."""
+    trace = tmp_path / "trace"
+    trace.mkdir()
+    context = make_context(local_store, resources=Resources(workers=2))
+    arguments = {"num_steps": 8, "trace": str(trace), "kill_rank_at": 5}
+    run_gang(context, "ray_functions.count_steps", arguments, gpu=False)
+    wait_for(1, "ray_tinysql_retries_total", step="sample", of="training")
+    kept = value_of("ray_tinysql_checkpoints_total", step="sample")
+    assert kept is not None
+    assert kept >= 4
+
+
+@pytest.fixture
+def samples(monkeypatch: pytest.MonkeyPatch) -> list[Sample]:
+    """What this process counts, in place of passing it on."""
+    found: list[Sample] = []
+
+    def keep(metric: Metric, value: float, labels: Mapping[str, str]) -> None:
+        found.append((metric.name, value, dict(labels)))
+
+    monkeypatch.setattr(metrics, "_sink", keep)
+    return found
+
+
+def test_leases_are_counted(samples: list[Sample], local_store: Store) -> None:
+    """One is found abandoned, and is then deleted under its new owner."""
+    dead = LeaseRecord("somebody", 3, "elsewhere", 1, None, ttl=0.2)
+    local_store.create("model/x/lease.json", dead.encode())
+    with (
+        pytest.raises(LeaseLost),
+        hold(local_store, "model/x/lease.json", beat=0.05, ttl=0.2, poll=0.05) as lease,
+    ):
+        assert samples == [("leases_taken_over", 1.0, {"kind": "model"})]
+        local_store.delete("model/x/lease.json")
+        time.sleep(5)
+    assert lease is not None
+    assert samples[1:] == [("leases_lost", 1.0, {"kind": "model"})]
+
+
+def test_failures_of_s3_are_counted(
+    samples: list[Sample], s3_endpoint: str, fresh_bucket_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One request in two fails; then all are refused."""
+    requests = count()
+
+    class Faulty(Proxy):
+        target = s3_endpoint
+        refuses = False
+
+        def relay(self) -> None:
+            if not self.refuses and next(requests) % 2:
+                self.answer(*self.forward())
+                return
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            status, code = (403, "AccessDenied") if self.refuses else (503, "SlowDown")
+            body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+            self.answer(status, body, {"Content-Type": "application/xml"})
+
+        do_PUT = do_GET = do_HEAD = do_DELETE = relay
+
+    with serve(Faulty) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        store = Store(fresh_bucket_uri)
+        store.write("a", b"1")
+        assert store.read_tagged("absent") is None
+        repeated = {"operation": "PutObject", "error": "SlowDown"}
+        assert ("store_errors", 1.0, repeated) in samples
+        assert "store_give_ups" not in {name for name, _, _ in samples}
+        Faulty.refuses = True
+        with pytest.raises(PermissionError):
+            store.read("a")
+    assert samples[-1] == ("store_give_ups", 1.0, {"error": "AccessDenied"})
+
+
+def test_an_exporter_that_fails_is_let_go(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is counted next waits for another one."""
+    monkeypatch.setattr(metrics, "_sink", None)
+    monkeypatch.setattr(metrics, "_early", type(metrics._early)(maxlen=2))
+    calls: list[float] = []
+
+    def fail(_metric: Metric, value: float, _labels: Mapping[str, str]) -> None:
+        calls.append(value)
+        raise OSError("no agent")
+
+    metrics.count(LEASES_LOST, kind="model")
+    metrics.send_to(fail)
+    metrics.count(LEASES_LOST, kind="model")
+    assert calls == [1.0]
+    assert "metrics are off from here on: OSError: no agent" in caplog.text
+    kept: list[str] = []
+    metrics.send_to(lambda metric, _value, _labels: kept.append(metric.name))
+    assert kept == ["leases_lost"]
