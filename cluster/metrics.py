@@ -68,7 +68,7 @@ STORE_ERRORS = Metric(
 STORE_GIVE_UPS = Metric(
     "store_give_ups", "counter", "Operations on S3 that failed for good.", ("error",)
 )
-CHECKPOINTS = Metric("checkpoints", "counter", "Checkpoints that trainings kept.", _STEP)
+CHECKPOINTS = Metric("checkpoints", "counter", "Checkpoints that trainings wrote.", _STEP)
 
 METRICS = (
     STEPS, WORK_DONE, WORK_TOTAL, PROGRESS_TIME, TASKS, RETRIES, LEASES_LOST, LEASES_TAKEN_OVER,

@@ -165,7 +165,8 @@ def _agree(work: GangWork, rank: int, folder: Path) -> _Start:
         if again:
             count(RETRIES, step=work.name, of="training")
             _log.warning("training starts again, its workers were lost")
-        _log.info("training starts from %s", found or "the beginning")
+        if not committed:
+            _log.info("training starts from %s", found or "the beginning")
     start = collective.broadcast_from_rank_zero(start)
     if rank != 0 and start.checkpoint:
         damage = load_checkpoint(work.attempt.store, f"{work.root}/{start.checkpoint}", folder)
@@ -207,7 +208,7 @@ def _saver(
         )
         if rank == 0:
             count(CHECKPOINTS, step=work.name, identity=work.identity[:12])
-            _log.info("checkpoint %s kept", name)
+            _log.info("checkpoint %s written", name)
 
     return save
 

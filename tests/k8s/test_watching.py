@@ -16,7 +16,9 @@ RULES = yaml.safe_load((COMPONENT / "alerts.yaml").read_text(encoding="utf-8"))
 ALERTS = {rule["alert"] for group in RULES["spec"]["groups"] for rule in group["rules"]}
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool, of Prometheus")
+@pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="no promtool here: apt-get install prometheus"
+)
 def test_alerts_ring_when_they_should(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": RULES["spec"]["groups"]}))
     tests = yaml.safe_load((ROOT / "tests" / "k8s" / "alerts.yaml").read_text(encoding="utf-8"))
