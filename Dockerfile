@@ -49,7 +49,7 @@ USER 1000:1000
 # Of a container that is a node of Ray; Kubernetes has probes of its own.
 HEALTHCHECK --interval=30s --timeout=20s --start-period=60s CMD ["ray", "status"]
 CMD ["tinysql", "--help"]
-ARG VERSION=unknown
+ARG VERSION=
 ENV TINYSQL_COMMIT=${VERSION}
 LABEL org.opencontainers.image.title="TinySQL on Ray" \
       org.opencontainers.image.licenses="Apache-2.0" \

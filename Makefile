@@ -4,14 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test test-slow test-long check k8s-check bench clean
+.PHONY: run test test-slow test-long check k8s-check image-check bench clean
 
 run: $(VENV)/.ready  ## the quickstart recipe, then its report as report.html
 	$(BIN)/tinysql run quickstart --store runs --no-json
 	$(BIN)/tinysql report quickstart --store runs --out report.html --no-json
 
 test: check  ## linter, type checker and all tests but the slow ones
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not long and not benchmark"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not long and not image and not benchmark"
 
 test-slow: $(VENV)/.ready-dev  ## whole pipelines as real processes: killed, resumed, on S3, on a cluster
 	$(BIN)/python -m pytest -m slow
@@ -25,6 +25,10 @@ check: $(VENV)/.ready-dev
 
 k8s-check: $(VENV)/.ready-dev  ## manifests, as an API server and KubeRay would see them; see docs/operations.md
 	$(BIN)/python -m k8s.gate k8s/base k8s/verbs/* k8s/overlays/*
+
+image-check: $(VENV)/.ready-dev  ## the image, built without a daemon and run as in a pod; as root, with buildah and debootstrap
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/python -m pytest -m image tests/image
 
 bench: $(VENV)/.ready-dev  ## the measurements behind the numbers in the documentation
 	$(BIN)/python -m pytest tests/benchmarks -m benchmark -s

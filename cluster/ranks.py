@@ -99,6 +99,14 @@ class Board:
         return self._usage
 
 
+def set_up_libraries(*, gpus: float) -> None:
+    """What DeepSpeed and PyTorch are to do in a process that trains, before they are imported."""
+    if not gpus:
+        os.environ["DS_ACCELERATOR"] = "cpu"
+    # DeepSpeed would unpickle whatever a checkpoint holds, and a store may have other writers.
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+
+
 def train_rank(config: dict[str, GangWork]) -> None:
     """What each rank runs."""
     export_metrics()
@@ -111,8 +119,7 @@ def _train_rank(work: GangWork) -> None:
 
     context, meter = train.get_context(), Meter()
     rank, world_size = context.get_world_rank(), context.get_world_size()
-    if not work.gpus:
-        os.environ["DS_ACCELERATOR"] = "cpu"
+    set_up_libraries(gpus=work.gpus)
     with scratch("gang-") as folder:
         out_dir, restore = folder / "out", folder / "restore"
         out_dir.mkdir()

@@ -21,6 +21,7 @@ from cluster.checkpoints import checkpoint_name, find_checkpoint, list_files
 from cluster.exporter import export_metrics
 from cluster.fanout import Inputs, is_user_error, load_function
 from cluster.manifest import Meter, Usage
+from cluster.ranks import set_up_libraries
 from cluster.scratch import scratch
 
 FINISHED, STOPPED, DIVERGED = "finished", "stopped", "diverged"
@@ -78,8 +79,7 @@ def run_trial(config: dict[str, int], work: TrialWork) -> None:
 def _run_trial(trial: Trial, work: TrialWork) -> None:
     start, meter = secrets.token_hex(4), Meter()
     os.environ["LOCAL_RANK"] = "0"
-    if not work.gpus:
-        os.environ["DS_ACCELERATOR"] = "cpu"
+    set_up_libraries(gpus=work.gpus)
     last: dict[str, Any] = {}
 
     def tell(ended: str | None, **about: Any) -> None:

@@ -4,6 +4,8 @@
 """
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,13 +16,17 @@ from cluster import champion as champions
 from cluster import nights as outcomes
 from cluster.champion import Version
 from cluster.errors import UserError
+from cluster.nights import Night
 from cluster.store import find_store, open_store
-from jobs.entry import DEFAULT_STORE, Json, StoreUri, exit_codes, wants_json
+from jobs.entry import DEFAULT_STORE, Json, StoreUri, check_writable, exit_codes, wants_json
 
 ModelPath = Annotated[str, typer.Argument(metavar="ARTIFACT", help="Path of a model, as in `ls`.")]
 ToVersion = Annotated[
     int | None,
     typer.Option("--to", help="Version to go back to. Default: what was before the present one."),
+]
+TrendPage = Annotated[
+    Path | None, typer.Option("--out", help="Write a page with charts of all nights here.")
 ]
 
 
@@ -63,12 +69,18 @@ def history(store: StoreUri = DEFAULT_STORE, json_output: Json = None) -> None:
     Console().print(table)
 
 
-def nights(store: StoreUri = DEFAULT_STORE, json_output: Json = None) -> None:
-    """List what every night came to.
+def nights(
+    store: StoreUri = DEFAULT_STORE, out: TrendPage = None, json_output: Json = None
+) -> None:
+    """List what every night came to, or write a page of how it went.
 
-    Example: tinysql nights --store s3://bucket/prefix
+    Example: tinysql nights --store s3://bucket/prefix --out nights.html
     """
+    if out is not None:
+        check_writable(out)
     found = list(outcomes.finished(find_store(store)))
+    if out is not None:
+        _write_page(out, store, found)
     if wants_json(json_output):
         rows = [each.model_dump(mode="json") for each in found]
         print(json.dumps({"store": store, "nights": rows}))  # noqa: T201
@@ -80,6 +92,22 @@ def nights(store: StoreUri = DEFAULT_STORE, json_output: Json = None) -> None:
         costs = (f"{seconds / 3600:.2f} h" for seconds in (each.cpu_seconds, each.gpu_seconds))
         table.add_row(each.date, each.verdict, rates, *costs, why)
     Console().print(table)
+
+
+def _write_page(path: Path, store: str, nights: Sequence[Night]) -> None:
+    if not nights:
+        raise UserError(f"{store} has no night yet: there is nothing to draw")
+    # Only now: the listing needs no charts.
+    from tinysql.evaluate.trend_page import TrendNight, write_trend_page  # noqa: PLC0415
+
+    shown = [
+        TrendNight(
+            each.date, each.verdict == "promoted", each.challenger, each.version, each.reasons,
+            each.accuracy, each.cpu_seconds, each.gpu_seconds,
+        )
+        for each in nights
+    ]  # fmt: skip
+    write_trend_page(path, shown)
 
 
 def _how(version: Version) -> str:

@@ -4,10 +4,12 @@ Exit codes: 0 done, 1 a step failed, 2 a mistake in what the user gave, 130 inte
 """
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -111,6 +113,12 @@ def make_request(
 def wants_json(json_output: bool | None) -> bool:
     """Whether results go to stdout as JSON: as asked, else when no person is reading."""
     return not sys.stdout.isatty() if json_output is None else json_output
+
+
+def check_writable(out: Path) -> None:
+    """Nothing; raises UserError before the work when the page could not be written after it."""
+    if out.is_dir() or not os.access(out.absolute().parent, os.W_OK):
+        raise UserError(f"--out {out}: expected a file in a directory that can be written")
 
 
 def main(command: Callable[..., None]) -> None:

@@ -1,7 +1,6 @@
 """The report verb: run what the page needs, put the page in a file, and serve it when asked."""
 
 import http.server
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +19,7 @@ from jobs.entry import (
     RecipeName,
     RecipeOption,
     StoreUri,
+    check_writable,
     main,
     make_request,
     run_recipe,
@@ -51,7 +51,7 @@ def report(
         recipe or recipe_option, store, address, overrides, dry_run, json_output
     )
     # Both before minutes of work whose page could not be written or served.
-    _check_writable(out)
+    check_writable(out)
     server = None if port is None or dry_run else _listen(port)
     for result in run_recipe(request, until="report"):
         if result.step.kind.name == "report":
@@ -60,11 +60,6 @@ def report(
             stderr_console().print(f"report written to {out}", highlight=False)
     if server is not None:
         _serve(server, out.read_bytes())
-
-
-def _check_writable(out: Path) -> None:
-    if out.is_dir() or not os.access(out.absolute().parent, os.W_OK):
-        raise UserError(f"--out {out}: expected a file in a directory that can be written")
 
 
 class _OnePage(http.server.BaseHTTPRequestHandler):

@@ -113,7 +113,9 @@ def _run(store: Store, targets: Sequence[Step], console: Console) -> Iterator[Re
 
 
 def _git_commit() -> str | None:
-    """The commit of the checkout this code runs from, None outside of one or without git."""
+    """The commit of the checkout or image this code runs from, None where nobody knows it."""
+    if commit := os.environ.get("TINYSQL_COMMIT"):  # of an image, which has no git
+        return commit
     checkout = Path(__file__).resolve().parent.parent
     command = ["git", "rev-parse", "--show-toplevel", "HEAD"]
     try:

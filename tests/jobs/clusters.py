@@ -31,6 +31,8 @@ class RayCluster:
     """Where Prometheus would ask the head."""
     settings: dict[str, str]
     num_nodes: int
+    folder: Path
+    """Its sessions, logs included."""
 
     def submission(self, verb: str, *arguments: str) -> list[str]:
         """The command that submits `python -m jobs.VERB ARGUMENTS`, from this checkout.
@@ -87,7 +89,9 @@ def ray_cluster(settings: dict[str, str], cpus_of_nodes: tuple[int, ...]) -> Ite
                 start(num_cpus, f"--address={address}")
             _wait_until(lambda: _num_nodes(dashboard, settings) == len(cpus_of_nodes), 60)
             metrics = f"http://127.0.0.1:{ports['metrics-export-port']}/metrics"
-            yield RayCluster(address, dashboard, metrics, settings, len(cpus_of_nodes))
+            yield RayCluster(
+                address, dashboard, metrics, settings, len(cpus_of_nodes), Path(folder)
+            )
         finally:
             for node in reversed(nodes):
                 family = psutil.Process(node.pid).children(recursive=True)

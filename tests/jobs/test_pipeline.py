@@ -2,8 +2,10 @@
 
 import hashlib
 import io
+import itertools
 import json
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from clusters import RayCluster, ray_cluster
+from leaks import files_in, leaks, objects_in
 from processes import MAIN_KINDS, ROOT, TINY, Start, Started, Tinysql, end, s3_client
 
 BIG = ("dataset", str(TINY), "--set", "dataset.train_rows=300000", "--json")
@@ -253,9 +256,15 @@ def test_training_survives_the_death_of_its_driver(
     assert weights[0] == weights[1]
 
 
+SECRETS = {
+    name: secrets.token_hex(20)
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HF_TOKEN", "WANDB_API_KEY")
+}
+
+
 @pytest.fixture(scope="module")
 def cluster(s3_environment: dict[str, str]) -> Iterator[RayCluster]:
-    with ray_cluster(s3_environment, (2,)) as found:
+    with ray_cluster(s3_environment | SECRETS, (2,)) as found:
         yield found
 
 
@@ -296,3 +305,9 @@ def test_submitted_job_runs_the_recipe_on_s3_and_fails_when_a_step_does(
     unknown = cluster.submit("base", *given, "--set", "base.source=./missing")
     assert unknown.returncode != 0
     assert "error: unknown model" in unknown.stdout
+
+    known = SECRETS | {"RAY_AUTH_TOKEN": settings["RAY_AUTH_TOKEN"]}
+    printed = [("what was printed", (done.stdout + done.stderr + failed.stdout).encode())]
+    folders = (cluster.folder, Path(settings["HOME"]), Path(settings["XDG_CACHE_HOME"]))
+    places = itertools.chain(printed, files_in(*folders), objects_in(client, bucket))
+    assert leaks(known, places) == []

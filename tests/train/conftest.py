@@ -60,4 +60,5 @@ def gang_of_one(process_group: None) -> Iterator[None]:  # noqa: ARG001 - starts
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DS_ACCELERATOR", "cpu")
         patch.setenv("LOCAL_RANK", "0")
+        patch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
         yield

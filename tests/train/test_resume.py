@@ -121,3 +121,25 @@ def test_a_machine_about_to_go_is_answered_with_one_checkpoint_more(
     assert trained(found) == trained(log)
     weights, others = undisturbed.state_dict(), resumed.state_dict()
     assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+class Planted:
+    """Unpickling it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_checkpoint_that_names_code_is_refused_and_not_run(
+    splits: Splits, tmp_path: Path
+) -> None:
+    fit(model_of("llama"), splits, config_of(), worker_of(save=kept_in(tmp_path)))
+    (weights,) = (tmp_path / "6").rglob("mp_rank_00_model_states.pt")
+    torch.save({"module": Planted(tmp_path / "made")}, weights)
+    worker = worker_of(restore=restored_from(tmp_path / "6"))
+    with pytest.raises(InputError, match="holds more than weights and numbers"):
+        fit(model_of("llama"), splits, config_of(), worker)
+    assert not (tmp_path / "made").exists()

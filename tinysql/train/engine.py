@@ -10,6 +10,7 @@ import io
 from argparse import Namespace
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation
 
+from tinysql.errors import InputError
 from tinysql.models.files import max_tokens
 from tinysql.train.config import TrainingConfig
 
@@ -144,14 +146,35 @@ def save_state(engine: "DeepSpeedEngine", folder: Path) -> None:
 def load_state(engine: "DeepSpeedEngine", folder: Path, *, universal: bool = False) -> None:
     """Read what `save_state` wrote.
 
+    With TORCH_FORCE_WEIGHTS_ONLY_LOAD set, files that name other code than DeepSpeed's own records
+    are refused; without, they could run it.
+
     Args:
         universal: whether another number of workers did; the engine was made to be told so.
+
+    Raises InputError when a file is refused.
     """
-    tag = _universal(folder) if universal else _TAG
-    # Not strict: frozen weights are those of the base model.
-    loaded, _ = engine.load_checkpoint(str(folder), tag=tag, load_module_strict=False)
+    try:
+        with torch.serialization.safe_globals(_records()):
+            tag = _universal(folder) if universal else _TAG
+            # Not strict: frozen weights are those of the base model.
+            loaded, _ = engine.load_checkpoint(str(folder), tag=tag, load_module_strict=False)
+    except UnpicklingError as error:
+        raise InputError(
+            "the checkpoint holds more than weights and numbers, training does not write such: "
+            f"delete it ({str(error).splitlines()[0]})"
+        ) from error
     if loaded is None:
         raise RuntimeError(f"{folder} holds no state of a DeepSpeed engine")
+
+
+def _records() -> list[Any]:
+    """The classes in DeepSpeed's checkpoints that are not PyTorch's."""
+    from deepspeed.runtime.fp16.loss_scaler import LossScaler  # noqa: PLC0415
+    from deepspeed.runtime.zero.config import ZeroStageEnum  # noqa: PLC0415
+    from deepspeed.utils.tensor_fragment import fragment_address  # noqa: PLC0415
+
+    return [LossScaler, ZeroStageEnum, fragment_address]
 
 
 def _universal(folder: Path) -> str:

@@ -1,0 +1,34 @@
+"""The page of all nights, from the command."""
+
+from pathlib import Path
+
+from processes import Tinysql
+
+from cluster.nights import Night, record
+from cluster.store import open_store
+
+NIGHT = Night(
+    date="2026-11-21", verdict="held", reasons=("too slow",), challenger="model/a-000000000000",
+    champion="", version=0, gate="gate/b-000000000000", accuracy={"challenger-frozen": 0.98},
+    finished="2026-11-22T01:00:00+00:00", cpu_seconds=1.5, gpu_seconds=0.0,
+)  # fmt: skip
+
+
+def test_it_is_written_beside_the_list(tinysql: Tinysql, tmp_path: Path) -> None:
+    record(open_store(str(tmp_path / "store")), NIGHT)
+    ran = tinysql("nights", "--store", str(tmp_path / "store"), "--out", "page.html", timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    assert "too slow" in ran.stdout
+    assert "too slow" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_without_nights_there_is_nothing_to_draw(tinysql: Tinysql, tmp_path: Path) -> None:
+    open_store(str(tmp_path / "store"))
+    ran = tinysql("nights", "--store", str(tmp_path / "store"), "--out", "page.html", timeout=60)
+    assert ran.returncode == 2
+    assert ran.stderr.strip().endswith("has no night yet: there is nothing to draw")
+
+
+def test_a_page_that_cannot_be_written_is_said_first(tinysql: Tinysql, tmp_path: Path) -> None:
+    ran = tinysql("nights", "--store", str(tmp_path / "none"), "--out", str(tmp_path), timeout=60)
+    assert ran.returncode == 2 and "--out" in ran.stderr
