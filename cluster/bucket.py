@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from fsspec.asyn import sync
 from pyarrow import fs as arrow_fs
 
 from cluster.backends import StoredObject, Tagged
+from cluster.metrics import STORE_ERRORS, STORE_GIVE_UPS, count
 
 _TRIES = 3
 _BROKEN_REPLY = (
@@ -46,9 +47,40 @@ _BOUNDS = {
 without end would hang a job."""
 
 
+_ANSWERS = (404, 409, 412)
+"""Statuses that say how things are, and not that a request failed."""
+
+
+class _FileSystem(s3fs.S3FileSystem):
+    """Counts the requests that failed, in whichever process it is unpickled."""
+
+    _counted: Any = None
+
+    async def set_session(self, *arguments: Any, **named: Any) -> Any:
+        client = await super().set_session(*arguments, **named)
+        if client is not self._counted:
+            self._counted = client
+            client.meta.events.register("needs-retry.s3", _count_failure)
+        return client
+
+
+def _count_failure(
+    operation: Any, response: Any, caught_exception: Exception | None, **_: object
+) -> None:
+    """Told of every reply; what comes of it is for others to decide."""
+    if caught_exception is None:
+        status, code = response[0].status_code, response[1].get("Error", {}).get("Code")
+        if status < 500 and status != 429 and code != "RequestTimeout":
+            return
+        error = code or str(status)
+    else:
+        error = type(caught_exception).__name__
+    count(STORE_ERRORS, operation=operation.name, error=error)
+
+
 @cache
 def _client(bucket: str, pid: int) -> s3fs.S3FileSystem:  # noqa: ARG001 - none survives a fork
-    return s3fs.S3FileSystem(
+    return _FileSystem(
         use_listings_cache=False, skip_instance_cache=True, config_kwargs=_BOUNDS
     )
 
@@ -70,8 +102,10 @@ class Bucket:
 
         with _as_os_error():
             for _ in range(_TRIES - 1):
-                with suppress(*_BROKEN_REPLY):
+                try:
                     return sync(self._fs.loop, fetch)
+                except _BROKEN_REPLY as error:
+                    count(STORE_ERRORS, operation="GetObject", error=type(error).__name__)
             return sync(self._fs.loop, fetch)
 
     def write(self, key: str, data: bytes) -> None:
@@ -165,4 +199,10 @@ def _as_os_error() -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, aiohttp.ClientError) as error:
+        count(STORE_GIVE_UPS, error=type(error).__name__)
         raise ConnectionError(str(error)) from error
+    except OSError as error:
+        cause = error.__cause__
+        if isinstance(cause, ClientError) and _status(error) not in _ANSWERS:
+            count(STORE_GIVE_UPS, error=cause.response.get("Error", {}).get("Code", "unknown"))
+        raise

@@ -4,12 +4,15 @@ A rollback is a promotion of an earlier version, so that the history only grows.
 which one it restores, and a second rollback thus goes further back instead of there and back.
 """
 
+import logging
+
 from cluster import pointers
 from cluster.errors import UserError
 from cluster.manifest import Record, read_manifest
 from cluster.store import Store
 
 POINTER = "champion"
+_log = logging.getLogger(__name__)
 
 
 class Champion(Record):
@@ -47,7 +50,10 @@ def promote(store: Store, champion: Champion, *, over: Version | None) -> Versio
     """The new version, or None when the champion is not `over` any more: decide again."""
     expected = over.version if over else 0
     moved = pointers.advance(store, POINTER, champion.model_dump(), expected=expected)
-    return None if moved is None else _version(moved)
+    if moved is None:
+        return None
+    _log.info("champion %s promoted, version %d", champion.path, moved.version)
+    return _version(moved)
 
 
 def named(store: Store, path: str) -> Champion:

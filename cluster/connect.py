@@ -25,6 +25,7 @@ from ray._raylet import GcsClient  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError, RayError
 
 from cluster.errors import UserError
+from cluster.exporter import export_metrics, stop_exporting
 
 ANSWER_SECONDS = 15.0
 _OBJECT_STORE_BYTES = 256 * 2**20  # arrays travel through the store, not through Ray
@@ -44,6 +45,7 @@ def connect(address: str | None = None) -> None:
         _start_embedded()
     else:
         _join(address)
+    export_metrics()
     resources = ray.cluster_resources()
     _log.info("Ray: %d CPUs, %d GPUs", resources.get("CPU", 0), resources.get("GPU", 0))
 
@@ -55,6 +57,7 @@ def num_nodes() -> int:
 
 def disconnect() -> None:
     """Leaves the cluster, or stops the embedded Ray and waits for its processes."""
+    stop_exporting()
     ray.shutdown(wait_for_processes=True)
 
 

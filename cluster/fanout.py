@@ -6,6 +6,7 @@ Tasks return receipts: the data goes from the worker to the store. At most a few
 cluster has room for are submitted, which is enough to make an autoscaler grow it.
 """
 
+import logging
 import math
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,16 +18,21 @@ from typing import Any
 
 import ray
 from pydantic import JsonValue
+from ray._private.worker import global_worker
 from ray.exceptions import RayError, RayTaskError
 
+from cluster import logs
 from cluster.artifact import ArtifactRef, Attempt, Receipt, default_cache_dir
+from cluster.exporter import export_metrics
 from cluster.manifest import Meter, Usage
+from cluster.metrics import RETRIES, TASKS, count, show
 from cluster.scratch import scratch
 from cluster.steps import Resources, StepContext
 
 SYSTEM_RETRIES = 3
 _SPARE_TASKS = 2
 _POLL_SECONDS = 0.5
+_log = logging.getLogger(__name__)
 
 
 class FanoutError(RuntimeError):
@@ -72,6 +78,8 @@ class _Work:
     function: str
     cpus: float
     gpus: float
+    step: str
+    origin: logs.Origin
 
 
 def map_shards(
@@ -157,6 +165,8 @@ def _work(
         function=function,
         cpus=resources.cpus_per_worker,
         gpus=gpus_per_worker(context.step.resources) if gpu else 0.0,
+        step=context.step.name,
+        origin=logs.origin(),
     )
 
 
@@ -175,17 +185,24 @@ def _outcomes(
     shared = ray.put(work)
     waiting = list(reversed(shards))
     running: dict[ray.ObjectRef, str] = {}
+
+    def tell(submitted: int, left: int) -> None:
+        of = {"step": context.step.name, "identity": context.step.identity[:12]}
+        show(TASKS, submitted, **of, state="submitted")
+        show(TASKS, left, **of, state="waiting")
     try:
         while waiting or running:
             context.lease.check()
             while waiting and len(running) < _room(work, context.step.resources.workers):
                 shard = waiting.pop()
                 running[task.remote(shared, shard)] = shard.name
+            tell(len(running), len(waiting))
             # The timeout lets Ctrl-C and a lost lease act, and room be measured again.
             done, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
             for ref in done:
                 yield running.pop(ref), _result(ref)
     finally:
+        tell(0, 0)
         for ref in running:
             ray.cancel(ref, force=True)
 
@@ -228,6 +245,23 @@ def _first_line(error: BaseException) -> str:
 @ray.remote(max_retries=SYSTEM_RETRIES, retry_exceptions=False)
 def _run_shard(work: _Work, shard: Shard) -> Receipt:
     """Runs on a worker. A retry after a lost worker is harmless: the first receipt wins."""
+    export_metrics()
+    with logs.continued(work.origin, shard=shard.name):
+        if _is_tried_again():
+            count(RETRIES, step=work.step, of="shard")
+            _log.warning("shard %s is tried again, its worker was lost", shard.name)
+        receipt = _receipt(work, shard)
+        _log.info("shard %s done", shard.name)
+        return receipt
+
+
+def _is_tried_again() -> bool:
+    # Not in _run_shard itself: what a remote function names is sent along, and this cannot be.
+    worker: Any = global_worker.core_worker  # type: ignore[attr-defined]
+    return bool(worker.get_current_task_attempt_number())
+
+
+def _receipt(work: _Work, shard: Shard) -> Receipt:
     meter = Meter()
     with scratch("shard-") as out_dir:
         placement = {"device": "cuda"} if work.gpus else {}

@@ -14,6 +14,7 @@ import ray
 from ray import train
 from ray.exceptions import RayError
 
+from cluster import logs
 from cluster.artifact import Receipt
 from cluster.checkpoints import drop_unusable_snapshot
 from cluster.errors import IntegrityError
@@ -141,6 +142,7 @@ def _work(
         name=context.step.name,
         config=context.step.config.model_dump(mode="json"),
         board=board,
+        origin=logs.origin(),
     )
 
 

@@ -22,11 +22,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cluster.backends import Tagged
 from cluster.errors import IntegrityError, LeaseLost
+from cluster.metrics import LEASES_LOST, LEASES_TAKEN_OVER, count
 from cluster.store import Store
 
 _log = logging.getLogger(__name__)
@@ -84,9 +86,10 @@ class Lease:
             raise LeaseLost(f"lease {self._key} fence {self.fence}: {self._lost}")
 
     def start(self, beat: float) -> None:
+        # Each in a copy of this context, whose ids their logs have then.
         self._threads = [
-            threading.Thread(target=self._renew_forever, args=(beat,), daemon=True),
-            threading.Thread(target=self._watch, daemon=True),
+            threading.Thread(target=copy_context().run, args=work, daemon=True)
+            for work in ((self._renew_forever, beat), (self._watch,))
         ]
         for thread in self._threads:
             thread.start()
@@ -144,6 +147,7 @@ class Lease:
             if self._lost is not None:
                 return
             self._lost = reason
+            count(LEASES_LOST, kind=_kind(self._key))
             _log.error("lease %s fence %d lost: %s", self._key, self.fence, reason)
             in_main = threading.current_thread() is threading.main_thread()
             # Under the guard, so that the signal cannot arrive after release().
@@ -225,6 +229,9 @@ def _acquire(store: Store, key: str, patience: _Patience, ttl: float) -> Lease |
                 continue
             mine = replace(mine, fence=holder.fence + 1)
             claimed = store.replace(key, mine.encode(), current.tag)
+            if claimed and not holder.released:
+                count(LEASES_TAKEN_OVER, kind=_kind(key))
+                _log.info("lease %s taken over from %s", key, holder.describe())
         if claimed:
             lease = Lease(store, key, mine, now)
             if not patience.until():
@@ -232,6 +239,11 @@ def _acquire(store: Store, key: str, patience: _Patience, ttl: float) -> Lease |
             lease.release()
             return None
     return None
+
+
+def _kind(key: str) -> str:
+    """What it is a lease of: the first folder."""
+    return key.split("/")[0]
 
 
 def _decode(stored: Tagged, key: str) -> LeaseRecord:

@@ -22,12 +22,14 @@ from pydantic import JsonValue
 from ray import train
 from ray.train import collective
 
+from cluster import logs
 from cluster.artifact import Attempt
 from cluster.checkpoints import checkpoint_name, find_checkpoint, list_files, load_checkpoint
 from cluster.errors import IntegrityError
+from cluster.exporter import export_metrics
 from cluster.fanout import Inputs, load_function
 from cluster.manifest import Meter, Usage
-from cluster.metrics import Gauges
+from cluster.metrics import CHECKPOINTS, RETRIES, count, show_row
 from cluster.scratch import given_away, scratch
 
 SHARD = "gang"
@@ -53,6 +55,7 @@ class GangWork:
     config: dict[str, JsonValue]
     board: Any
     """Handle of the Board actor."""
+    origin: logs.Origin
 
     @property
     def root(self) -> str:
@@ -70,11 +73,17 @@ class _Start:
 
 @ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
 class Board:
-    """Where ranks leave metrics rows for the driver to take, and what they used."""
+    """Where ranks leave metrics rows for the driver to take, what they used, and their starts."""
 
     def __init__(self) -> None:
+        self._starts = 0
         self._rows: list[dict[str, JsonValue]] = []
         self._usage = Usage()
+
+    def start(self) -> int:
+        """How often the group was started, this time included."""
+        self._starts += 1
+        return self._starts
 
     def post(self, row: dict[str, JsonValue]) -> None:
         self._rows.append(row)
@@ -100,9 +109,15 @@ def set_up_libraries(*, gpus: float) -> None:
 
 def train_rank(config: dict[str, GangWork]) -> None:
     """What each rank runs."""
+    export_metrics()
+    with logs.continued(config["work"].origin, shard=SHARD):
+        _train_rank(config["work"])
+
+
+def _train_rank(work: GangWork) -> None:
     from ray.train.torch import get_device  # noqa: PLC0415 - torch stays out of the driver
 
-    work, context, meter = config["work"], train.get_context(), Meter()
+    context, meter = train.get_context(), Meter()
     rank, world_size = context.get_world_rank(), context.get_world_size()
     set_up_libraries(gpus=work.gpus)
     with scratch("gang-") as folder:
@@ -121,7 +136,7 @@ def train_rank(config: dict[str, GangWork]) -> None:
                 local_rank=context.get_local_rank(),
                 device=str(get_device()),
                 log=log,
-                save=_saver(rank, world_size, start.token),
+                save=_saver(work, rank, world_size, start.token),
                 is_ending=_is_ending,
                 cache=work.inputs.kept_dir,
                 restore=restore if start.checkpoint else None,
@@ -146,6 +161,7 @@ def _agree(work: GangWork, rank: int, folder: Path) -> _Start:
     start = None
     if rank == 0:
         committed = work.attempt.receipt(SHARD) is not None
+        again = ray.get(work.board.start.remote()) > 1
 
         def warn(text: str) -> None:
             _log.warning(text)
@@ -153,6 +169,11 @@ def _agree(work: GangWork, rank: int, folder: Path) -> _Start:
 
         found = "" if committed else find_checkpoint(work.attempt.store, work.root, folder, warn)
         start = _Start(committed, found, secrets.token_hex(4))
+        if again:
+            count(RETRIES, step=work.name, of="training")
+            _log.warning("training starts again, its workers were lost")
+        if not committed:
+            _log.info("training starts from %s", found or "the beginning")
     start = collective.broadcast_from_rank_zero(start)
     if rank != 0 and start.checkpoint:
         damage = load_checkpoint(work.attempt.store, f"{work.root}/{start.checkpoint}", folder)
@@ -166,32 +187,35 @@ def _logger(work: GangWork) -> tuple[Callable[[dict], None], Callable[[], None]]
     from cluster.tracking import open_tracker  # noqa: PLC0415 - wandb on rank 0 only
 
     tracker = open_tracker(work.identity, work.name, work.config)
-    gauges = Gauges(work.identity, work.name)
 
     def log(row: dict[str, JsonValue]) -> None:
         work.board.post.remote(row)  # not waited for: a slow driver must not slow training
         tracker.log(row)
-        gauges.log(row)
+        show_row(row, step=work.name, identity=work.identity)
 
     return log, tracker.close
 
 
 def _saver(
-    rank: int, world_size: int, token: str
+    work: GangWork, rank: int, world_size: int, token: str
 ) -> Callable[[dict], AbstractContextManager[Path]]:
     @contextmanager
     def save(metrics: dict[str, Any]) -> Iterator[Path]:
         folder = given_away("checkpoint-")
         yield folder
         list_files(folder, rank, world_size)
+        name = checkpoint_name(int(metrics["step"]), token)
         # Uploaded while training goes on, and then deleted here.
         train.report(
             metrics,
             checkpoint=train.Checkpoint.from_directory(folder),
-            checkpoint_dir_name=checkpoint_name(int(metrics["step"]), token),
+            checkpoint_dir_name=name,
             checkpoint_upload_mode=train.CheckpointUploadMode.ASYNC,
             delete_local_checkpoint_after_upload=True,
         )
+        if rank == 0:
+            count(CHECKPOINTS, step=work.name, identity=work.identity[:12])
+            _log.info("checkpoint %s written", name)
 
     return save
 

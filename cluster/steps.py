@@ -14,13 +14,14 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, JsonValue
 
+from cluster import logs
 from cluster.artifact import ArtifactRef, Attempt, Receipt
 from cluster.errors import IntegrityError, LeaseLost
 from cluster.identity import step_identity
@@ -37,7 +38,8 @@ from cluster.manifest import (
     content_sha256,
     read_manifest,
 )
-from cluster.progress import Progress
+from cluster.metrics import STEPS, count
+from cluster.progress import MeteredProgress, Progress
 from cluster.scratch import scratch
 from cluster.store import Store
 
@@ -264,7 +266,24 @@ class _Runner:
     cache: Path | None
 
     def finish(self, step: Step) -> Result:
-        """The committed step: found, waited for, or made here."""
+        """The committed step: found, waited for, or made here; logs and metrics tell which."""
+        metered = replace(self, progress=MeteredProgress(self.progress, step.identity))
+        with logs.about(step=step.name, identity=step.identity[:12]):
+            try:
+                result = metered._finish(step)
+            except Exception as error:
+                name = type(error).__name__
+                count(STEPS, kind=step.kind.name, outcome="failed", error=name)
+                # The user's own mistake is told once, in the one line at the end.
+                level = logging.INFO if getattr(error, "user_error", False) else logging.ERROR
+                _log.log(level, "step %s failed: %s: %s", step.name, name, error)
+                raise
+            outcome = "reused" if result.reused else "committed"
+            count(STEPS, kind=step.kind.name, outcome=outcome, error="")
+            _log.info("step %s %s: %s", step.name, outcome, step.path)
+            return result
+
+    def _finish(self, step: Step) -> Result:
         self.progress.start(step.name, None, "")
         try:
             while True:
@@ -297,13 +316,18 @@ class _Runner:
         ) as lease:
             if lease is None:
                 return None
-            meter = Meter()
             context = self._context(step, lease)
-            metrics = {**step.kind.run(context, step.config)}
-            context.metrics.update(metrics)
-            manifest = self._manifest(context, meter)
-            lease.check()
-            return self._commit(step, manifest)
+            with logs.about(attempt=context.attempt.name):
+                return self._attempt(context)
+
+    def _attempt(self, context: StepContext) -> Result:
+        step, meter = context.step, Meter()
+        _log.info("step %s started", step.name)
+        metrics = {**step.kind.run(context, step.config)}
+        context.metrics.update(metrics)
+        manifest = self._manifest(context, meter)
+        context.lease.check()
+        return self._commit(step, manifest)
 
     def _context(self, step: Step, lease: Lease) -> StepContext:
         name = f"a{lease.fence:04d}-{secrets.token_hex(2)}"

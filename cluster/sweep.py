@@ -7,6 +7,7 @@ by the driver with all that the trial reported, so a rerun does only what is mis
 is told first what the finished trials reported. Nothing of Tune's own outlives the driver.
 """
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
+from cluster import logs
 from cluster.artifact import Receipt
 from cluster.errors import UserError
 from cluster.fanout import (
@@ -25,10 +27,12 @@ from cluster.fanout import (
     numbers_in,
 )
 from cluster.manifest import Usage
+from cluster.metrics import RETRIES, count
 from cluster.scratch import scratch
 from cluster.steps import StepContext
 from cluster.trials import FAILED, STOPPED, Failure, Trial, TrialWork, run_trial
 
+_log = logging.getLogger(__name__)
 _SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints to stdout whatever the verbosity is
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -73,7 +77,9 @@ def run_trials(
     if missing:
         resources = context.step.resources
         gpus = gpus_per_worker(resources) if gpu else 0.0
-        work = TrialWork(context.attempt, Inputs.of(context), function, missing, gpus)
+        work = TrialWork(
+            context.attempt, Inputs.of(context), function, missing, gpus, logs.origin()
+        )
         groups = [trial.group for trial in missing]
         scheduler = _GroupedAsha(asha, groups) if asha else FIFOScheduler()
         for trial, receipt in zip(trials, found.values(), strict=True):
@@ -204,6 +210,13 @@ class _Driver(tune.Callback):
             self.receipts[ours.name] = receipt
             _delete(self._context, self._work.root(ours))
             self._context.progress.advance(1, **numbers_in(result["row"]))
+
+    def on_trial_recover(
+        self, iteration: int, trials: list, trial: Any, **info: Any  # noqa: ARG002
+    ) -> None:
+        count(RETRIES, step=self._context.step.name, of="trial")
+        name = self._work.trials[_number(trial)].name
+        _log.warning("trial %s is tried again, its process was lost", name)
 
     def on_trial_error(
         self, iteration: int, trials: list, trial: Any, **info: Any  # noqa: ARG002

@@ -15,8 +15,10 @@ from typing import Any
 
 from ray import tune
 
+from cluster import logs
 from cluster.artifact import Attempt
 from cluster.checkpoints import checkpoint_name, find_checkpoint, list_files
+from cluster.exporter import export_metrics
 from cluster.fanout import Inputs, is_user_error, load_function
 from cluster.manifest import Meter, Usage
 from cluster.ranks import set_up_libraries
@@ -50,6 +52,7 @@ class TrialWork:
     function: str
     trials: Sequence[Trial]
     gpus: float
+    origin: logs.Origin
 
     def root(self, trial: Trial) -> str:
         """Where its checkpoints are."""
@@ -67,7 +70,14 @@ class Failure:
 
 def run_trial(config: dict[str, int], work: TrialWork) -> None:
     """What each trial's process runs."""
-    trial, start, meter = work.trials[config["number"]], secrets.token_hex(4), Meter()
+    export_metrics()
+    trial = work.trials[config["number"]]
+    with logs.continued(work.origin, shard=trial.name):
+        _run_trial(trial, work)
+
+
+def _run_trial(trial: Trial, work: TrialWork) -> None:
+    start, meter = secrets.token_hex(4), Meter()
     os.environ["LOCAL_RANK"] = "0"
     set_up_libraries(gpus=work.gpus)
     last: dict[str, Any] = {}

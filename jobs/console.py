@@ -3,10 +3,12 @@
 Everything here goes to stderr, so that stdout carries results only.
 """
 
+import io
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.progress import (
@@ -19,6 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from cluster import logs
 from cluster.progress import Progress as StepProgress
 from cluster.steps import Planned, Result
 
@@ -26,6 +29,29 @@ _SHOWN = (
     "loss", "exact_match", "execution", "tokens_per_second", "mfu", "fvu", "l0", "dead", "rows"
 )  # fmt: skip
 _SECONDS_PER_LINE = 30.0
+_log = logging.getLogger(__name__)
+
+
+class _Records(io.TextIOBase):
+    """A file whose lines become records of the log."""
+
+    def __init__(self) -> None:
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        """Logs the lines that are whole."""
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in filter(None, map(str.strip, lines)):
+            _log.info("%s", line)
+        return len(text)
+
+
+def stderr_console(*, soft_wrap: bool = False) -> Console:
+    """Where people are told things; where logs are JSON, its lines are messages of the log."""
+    if logs.are_json():
+        records = cast(IO[str], _Records())
+        return Console(file=records, soft_wrap=True, color_system=None, force_terminal=False)
+    return Console(stderr=True, soft_wrap=soft_wrap)
 
 
 class Bars:
@@ -106,7 +132,7 @@ def make_progress(console: Console) -> StepProgress:
 @contextmanager
 def one_bar(name: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
     """What to call with how many units are done, in a verb that runs no steps."""
-    progress = make_progress(Console(stderr=True))
+    progress = make_progress(stderr_console())
     progress.start(name, total, unit)
     try:
         yield progress.advance

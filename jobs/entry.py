@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from cluster import logs
 from cluster.errors import UserError
 from cluster.steps import Result, Step
+from jobs.console import stderr_console
 from jobs.kinds import KINDS
 from jobs.recipes import load_recipe
 from jobs.running import Options, run_targets
@@ -42,6 +43,8 @@ Json = Annotated[
     bool | None,
     typer.Option("--json/--no-json", help="JSON on stdout. Default: when it is not a terminal."),
 ]
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_STORE = "runs"
 DEFAULT_RECIPE = "quickstart"
@@ -128,21 +131,27 @@ def main(command: Callable[..., None]) -> None:
 
 @contextmanager
 def exit_codes() -> Iterator[None]:
-    """Turn a user's mistake into one line and exit code 2, Ctrl-C into 130."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    console = Console(stderr=True, soft_wrap=True)
+    """Turn a user's mistake into one line and exit code 2, Ctrl-C into 130; logs begin here."""
+    logs.set_up()
+    console = stderr_console(soft_wrap=True)
     try:
-        yield
+        with logs.about(run=logs.run_id()):
+            yield
     except SystemExit as ended:
         # What typer makes of Ctrl-C, without a word.
         if ended.code == 130:
             console.print("interrupted; run the same command again to go on")
         raise
     except Exception as error:
-        if not getattr(error, "user_error", False):
+        is_users = getattr(error, "user_error", False)
+        if logs.are_json():
+            with logs.about(run=logs.run_id()):
+                _log.error("%s: %s", type(error).__name__, error, exc_info=not is_users)
+        elif not is_users:
             raise
-        console.print(f"error: {error}", markup=False, highlight=False, style="red")
-        sys.exit(2)
+        else:
+            console.print(f"error: {error}", markup=False, highlight=False, style="red")
+        sys.exit(2 if is_users else 1)
 
 
 def _targets(request: Request, until: str | None) -> list[Step]:

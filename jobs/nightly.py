@@ -26,6 +26,7 @@ from cluster.manifest import read_manifest
 from cluster.nights import Night
 from cluster.steps import Result, Step, taken_step
 from cluster.store import Store, find_store, open_store
+from jobs.console import stderr_console
 from jobs.entry import (
     DEFAULT_STORE,
     Address,
@@ -78,7 +79,7 @@ def nightly(
         recipe or recipe_option or RECIPE, store, address, overrides, dry_run, json_output
     )
     of = _parsed(night)
-    console = Console(stderr=True)
+    console = stderr_console()
     # A recipe that is none is refused before anything is claimed.
     found_store = find_store(store)
     targets = _built(request, of, _taken(found_store, _standing(found_store, str(of)).before))

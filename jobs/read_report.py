@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from cluster.artifact import ArtifactRef
 from cluster.errors import UserError
 from cluster.store import find_store
+from jobs.console import stderr_console
 from jobs.entry import (
     DEFAULT_STORE,
     Address,
@@ -57,7 +57,7 @@ def report(
         if result.step.kind.name == "report":
             ref = ArtifactRef(find_store(store), result.step.path, result.manifest.sha256)
             out.write_bytes(ref.read("report.html"))
-            Console(stderr=True).print(f"report written to {out}", highlight=False)
+            stderr_console().print(f"report written to {out}", highlight=False)
     if server is not None:
         _serve(server, out.read_bytes())
 
@@ -86,7 +86,7 @@ def _listen(port: int) -> http.server.ThreadingHTTPServer:
 def _serve(server: http.server.ThreadingHTTPServer, page: bytes) -> None:
     server.page = page  # type: ignore[attr-defined]
     with server:
-        Console(stderr=True).print(f"http://127.0.0.1:{server.server_port}/  (Ctrl-C stops)")
+        stderr_console().print(f"http://127.0.0.1:{server.server_port}/  (Ctrl-C stops)")
         server.serve_forever()
 
 

@@ -14,7 +14,7 @@ from cluster.errors import UserError
 from cluster.manifest import capture_provenance
 from cluster.steps import Planned, Result, Step, plan, run_steps
 from cluster.store import Store, find_store, open_store
-from jobs.console import headline, make_progress, plan_table, result_line
+from jobs.console import headline, make_progress, plan_table, result_line, stderr_console
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def run_targets(
     about: what the JSON says of them first. run: called where one is not committed yet. quiet:
     without the summary, since the caller has one of its own.
     """
-    console = Console(stderr=True)
+    console = stderr_console()
     planned = plan(targets, find_store(options.store))
     if options.dry_run:
         _print_plan(about, options, planned)

@@ -17,10 +17,10 @@ from typing import Annotated, Literal
 
 import typer
 import yaml
-from rich.console import Console
 
 from cluster.errors import UserError
 from cluster.submission import Cluster, OutOfReach, follow, job_name, submit
+from jobs.console import stderr_console
 from jobs.entry import Json, Overrides, main, wants_json
 from jobs.kinds import KINDS
 from jobs.recipes import load_recipe, recipe_names
@@ -89,7 +89,7 @@ def submit_run(
         options.append(f"--date={date}")
     made = _checked(recipe, overrides or (), verb)
     name = job_name(Path(recipe).stem, {"verb": verb, "made": made, "store": store, "date": date})
-    console = Console(stderr=True)
+    console = stderr_console()
     with ExitStack() as stack:
         there, folder = recipe, str(working_dir) if working_dir else None
         if recipe not in recipe_names():

@@ -15,8 +15,8 @@ MAY_IMPORT = {"jobs": {"cluster", "tinysql"}, "cluster": set(), "tinysql": set()
 # Libraries that stay behind a few modules: a file, or a folder with all its files.
 _MODELS = ("tinysql/models/", "tinysql/train/", "tinysql/evaluate/", "tinysql/interp/")
 ONLY_IN = {
-    "ray": ("cluster/connect.py", "cluster/drain.py", "cluster/fanout.py", "cluster/gang.py",
-            "cluster/metrics.py", "cluster/ranks.py", "cluster/ray_jobs.py", "cluster/sweep.py",
+    "ray": ("cluster/connect.py", "cluster/drain.py", "cluster/exporter.py", "cluster/fanout.py",
+            "cluster/gang.py", "cluster/ranks.py", "cluster/ray_jobs.py", "cluster/sweep.py",
             "cluster/trials.py"),
     "kubernetes": ("cluster/kube_jobs.py",),
     "s3fs": ("cluster/bucket.py",),

@@ -4,7 +4,8 @@
     KUBERAY_CRDS=../kuberay/ray-operator/config/crd/bases python -m k8s.gate k8s/overlays/*
 
 Exit code 0: nothing is wrong; 1: something is; 2: a folder cannot be built. Without KUBERAY_CRDS, a
-folder with KubeRay's ray.io_*.yaml, Ray's own kinds are not compared with their schemas.
+folder with KubeRay's ray.io_*.yaml, Ray's own kinds are not compared with their schemas; those of
+Prometheus' operator are where its monitoring.coreos.com_*.yaml lie in that folder, too.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from k8s.gate import agreement, core, crds, operator, policy
+from k8s.gate import agreement, core, crds, operator, policy, watching
 from k8s.gate.build import NotBuilt, built
 from k8s.gate.manifests import Manifest
 from k8s.gate.problem import Problem
@@ -57,6 +58,7 @@ def check(manifests: list[Manifest], definitions: Path | None) -> Iterator[Probl
     yield from core.check(manifests)
     yield from operator.check(manifests)
     yield from policy.check(manifests)
+    yield from watching.check(manifests)
     yield from agreement.check(manifests)
 
 

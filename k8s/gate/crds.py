@@ -1,4 +1,4 @@
-"""Ray's own kinds against the schemas and rules that their definitions in Kubernetes carry.
+"""Operators' own kinds against the schemas and rules that their definitions in Kubernetes carry.
 
 As the API server does it: fields that are missing get their defaults, then the OpenAPI schema
 decides, unknown fields being mistakes, then the rules in CEL. Rules on changes (`oldSelf`) need a
@@ -18,15 +18,19 @@ from k8s.gate.manifests import Manifest, title
 from k8s.gate.problem import Problem
 
 Schema = dict[str, Any]
-_GROUP = "ray.io/"
 
 
 def check(manifests: list[Manifest], definitions: Path) -> Iterator[Problem]:
-    """What the API server would refuse; definitions: folder with KubeRay's ray.io_*.yaml."""
+    """What the API server would refuse; definitions: folder with KubeRay's ray.io_*.yaml.
+
+    Definitions of other groups that lie there are gone by as well.
+    """
+    everything = _known(definitions)
+    groups = {version.partition("/")[0] for version, _ in everything}
     for manifest in manifests:
         version = manifest.get("apiVersion", "")
-        if version.startswith(_GROUP):
-            known = _known(definitions).get((version, manifest.get("kind", "")))
+        if version.partition("/")[0] in groups:
+            known = everything.get((version, manifest.get("kind", "")))
             if known is None:
                 yield Problem(title(manifest), "", f"{version} has no such kind")
             else:
@@ -49,7 +53,7 @@ def _problems(
 def _known(definitions: Path) -> dict[tuple[str, str], tuple[Schema, Draft202012Validator]]:
     """The schema of every version and kind, as it is written and as it decides."""
     found = {}
-    for path in sorted(definitions.glob("ray.io_*.yaml")):
+    for path in sorted(definitions.glob("*.*_*.yaml")):
         spec = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)["spec"]
         for version in spec["versions"]:
             key = (f"{spec['group']}/{version['name']}", spec["names"]["kind"])

@@ -73,12 +73,15 @@ def test_without_asha_every_trial_comes_to_its_end(context: StepContext, trace: 
 
 
 @pytest.mark.long
-def test_lost_process_goes_on_from_the_last_checkpoint(context: StepContext, trace: Path):
+def test_lost_process_goes_on_from_the_last_checkpoint(
+    context: StepContext, trace: Path, caplog: pytest.LogCaptureFixture
+):
     trials = [trial(trace, 0.1, kill_at=4), trial(trace, 0.05)]
     receipts = run_trials(context, FUNCTION, trials, gpu=False, asha=ASHA)
     assert ended(receipts) == [("finished", 8)] * 2
     assert sorted(starts(trace)) == [("0.05", 0), ("0.1", 0), ("0.1", 3)]
     assert [row["step"] for row in receipts[0].metrics["rows"]] == list(range(1, 9))
+    assert "trial trial-0.1 is tried again, its process was lost" in caplog.text
 
 
 @pytest.mark.long

@@ -27,6 +27,8 @@ class RayCluster:
     address: str
     """host:port, for drivers."""
     dashboard: str
+    metrics: str
+    """Where Prometheus would ask the head."""
     settings: dict[str, str]
     num_nodes: int
     folder: Path
@@ -86,7 +88,10 @@ def ray_cluster(settings: dict[str, str], cpus_of_nodes: tuple[int, ...]) -> Ite
             for num_cpus in cpus_of_nodes[1:]:
                 start(num_cpus, f"--address={address}")
             _wait_until(lambda: _num_nodes(dashboard, settings) == len(cpus_of_nodes), 60)
-            yield RayCluster(address, dashboard, settings, len(cpus_of_nodes), Path(folder))
+            metrics = f"http://127.0.0.1:{ports['metrics-export-port']}/metrics"
+            yield RayCluster(
+                address, dashboard, metrics, settings, len(cpus_of_nodes), Path(folder)
+            )
         finally:
             for node in reversed(nodes):
                 family = psutil.Process(node.pid).children(recursive=True)
