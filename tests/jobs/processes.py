@@ -2,17 +2,22 @@
 
 import os
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 import psutil
+from moto.server import ThreadedMotoServer
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests" / "fixtures" / "tiny.yaml"
+
+_FOREIGN = ("AWS_", "HF_", "RAY_", "WANDB_", "XDG_", "TRANSFORMERS_")
 
 Tinysql = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -61,6 +66,35 @@ def end(processes: list[psutil.Process]) -> None:
     for process in processes:
         if process.is_running():
             process.kill()
+
+
+def user_environment(home: Path) -> dict[str, str]:
+    """A user's environment with nothing configured, this home, and no way to a hub."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return kept | {
+        "HOME": str(home),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "PATH": path,
+        "PYTHONPATH": str(ROOT),
+        "CC": "/nonexistent/cc",  # training needs no compiler
+        "CXX": "/nonexistent/c++",
+        "NO_PROXY": "127.0.0.1",
+        "COLUMNS": "100",
+    }
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """The address of an S3 server that runs meanwhile."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        yield "http://{}:{}".format(*server.get_host_and_port())
+    finally:
+        server.stop()
 
 
 def aws_settings(endpoint: str) -> dict[str, str]:
