@@ -32,7 +32,7 @@ def test_worker_node_cut_off_until_the_run_has_ended_without_it(
         with ray_cluster(settings, (1, 1), net.hosts) as cluster:
             command = lab.run(ROWS, "--address", cluster.address)
             started = start(*net.hosts[0].enter, *command, environment=cluster.settings)
-            started.wait_until(lambda: lab.receipts() >= 2)
+            lab.wait_for_receipts(started)
             lost = cluster.family(1)
             net.cut(1)
             lab.front.choose = passes

@@ -2,7 +2,16 @@
 
 import pytest
 from clusters import ray_cluster
-from laboratory import ROWS, TRAINING, Laboratory, Outcome, failure_of, kill_one, slow_uploads
+from laboratory import (
+    ROWS,
+    TRAINING,
+    Laboratory,
+    Outcome,
+    failure_of,
+    kill_raylet,
+    kill_worker,
+    slow_uploads,
+)
 from processes import Start
 from s3_proxy import passes
 
@@ -19,7 +28,7 @@ def test_head_killed_then_the_same_command_on_a_new_cluster(
     with ray_cluster(lab.settings | QUICK_LOSS, (1, 1)) as cluster:
         command = lab.run(ROWS, "--address", cluster.address)
         started = start(*command, environment=cluster.settings)
-        started.wait_until(lambda: lab.receipts() >= 2)
+        lab.wait_for_receipts(started)
         cluster.kill_node(0)
         failure_of(started)
     kept = lab.receipts()
@@ -36,8 +45,8 @@ def test_worker_killed_while_it_works_on_a_shard(
 ) -> None:
     lab.front.choose = slow_uploads
     started = start(*lab.run(ROWS), environment=lab.settings)
-    started.wait_until(lambda: lab.receipts() >= 2)
-    kill_one(started, "ray::dataset")
+    lab.wait_for_receipts(started)
+    kill_worker(started, "^ray::dataset")
     lab.front.choose = passes
     lab.assert_as(rows, started.finish())
 
@@ -46,8 +55,8 @@ def test_worker_killed_while_it_trains(
     lab: Laboratory, start: Start, training: Outcome
 ) -> None:
     started = start(*lab.run(TRAINING), environment=lab.settings)
-    started.wait_until(lambda: lab.checkpoints() >= 2)
-    kill_one(started, "ray::RayTrainWorker")
+    started.wait_until(lambda: lab.checkpoints() >= 2, poll=0.3)
+    kill_worker(started, "^ray::RayTrainWorker")
     lab.assert_as(training, started.finish())
 
 
@@ -56,7 +65,7 @@ def test_raylet_of_a_worker_node_killed(lab: Laboratory, start: Start, rows: Out
     with ray_cluster(lab.settings, (1, 1)) as cluster:
         command = lab.run(ROWS, "--address", cluster.address)
         started = start(*command, environment=cluster.settings)
-        started.wait_until(lambda: lab.receipts() >= 2)
+        lab.wait_for_receipts(started)
         cluster.kill_raylet(1)
         lab.front.choose = passes
         lab.assert_as(rows, started.finish())
@@ -65,9 +74,8 @@ def test_raylet_of_a_worker_node_killed(lab: Laboratory, start: Start, rows: Out
 def test_raylet_of_the_driver_killed(lab: Laboratory, start: Start, rows: Outcome) -> None:
     lab.front.choose = slow_uploads
     started = start(*lab.run(ROWS), environment=lab.settings)
-    started.wait_until(lambda: lab.receipts() >= 2)
-    (raylet,) = (each for each in started.family() if each.name() == "raylet")
-    raylet.kill()
+    lab.wait_for_receipts(started)
+    kill_raylet(started)
     failure_of(started)
     lab.front.choose = passes
     lab.assert_as(rows, start(*lab.run(ROWS), environment=lab.settings).finish())

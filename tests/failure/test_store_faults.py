@@ -24,7 +24,7 @@ def test_outage_stops_the_run_and_the_same_command_goes_on(
 ) -> None:
     lab.front.choose = slow_uploads
     started = start(*lab.run(ROWS), environment=lab.settings)
-    started.wait_until(lambda: lab.receipts() >= 2)
+    lab.wait_for_receipts(started)
     kept, began = lab.receipts(), time.monotonic()
     lab.front.choose = always(Fault.RESET_BEFORE)
     assert "does not answer" in last_line(failure_of(started))
@@ -42,7 +42,7 @@ def test_credentials_that_expire_are_named_and_new_ones_go_on(
 ) -> None:
     lab.front.choose = slow_uploads
     started = start(*lab.run(ROWS), environment=lab.settings)
-    started.wait_until(lambda: lab.receipts() >= 2)
+    lab.wait_for_receipts(started)
     lab.front.choose = always(fault)
     assert "renew the credentials" in last_line(failure_of(started))
     again = start(*lab.run(ROWS), environment=lab.settings)

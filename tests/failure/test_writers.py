@@ -28,7 +28,7 @@ def attempts(lab: Laboratory) -> set[str]:
 
 
 def reused(stdout: str) -> list[bool]:
-    return [step["reused"] for step in json.loads(stdout.splitlines()[-1])["steps"]]
+    return [step["reused"] for step in json.loads(stdout)["steps"]]
 
 
 def with_clock(lab: Laboratory, hours_ahead: int) -> dict[str, str]:
@@ -46,7 +46,7 @@ def test_clocks_that_differ_by_hours_steal_no_lease_and_collect_nothing(
 ) -> None:
     lab.front.choose = slow_uploads
     first = start(*lab.run(ROWS), environment=with_clock(lab, -3))
-    first.wait_until(lambda: lab.receipts() >= 1)
+    lab.wait_for_receipts(first, 1)
     second = start(*lab.run(ROWS), environment=with_clock(lab, 3))
     late = with_clock(lab, 48)
     now = call(["python", "-c", "import time; print(time.time())"], late, lab.folder)
@@ -83,7 +83,7 @@ def test_old_pods_that_still_write_change_nothing(
 
     lab.front.choose = hold_uploads
     old = start(*lab.run(ROWS), environment=lab.settings)
-    old.wait_until(lambda: lab.receipts() >= 2)
+    lab.wait_for_receipts(old)
     # Not even a stopped process is gone: the new one has to wait until its lease is stale.
     old.process.send_signal(signal.SIGSTOP)
     try:

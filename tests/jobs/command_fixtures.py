@@ -6,14 +6,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from processes import (
     Start,
     Started,
     Tinysql,
     aws_settings,
-    end,
+    begin,
     s3_client,
     s3_server,
     user_environment,
@@ -66,19 +65,10 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
     """Starts a command in the background; what still runs at the end is killed, by its id."""
     started: list[Started] = []
 
-    def begin(*command: str, environment: dict[str, str] = environment) -> Started:
-        stdout, stderr = (tmp_path / f"{len(started)}.{name}" for name in ("out", "err"))
-        with stdout.open("wb") as out, stderr.open("wb") as err:
-            process = subprocess.Popen(
-                command, cwd=tmp_path, env=environment, stdout=out, stderr=err
-            )
-        started.append(Started(process, stdout, stderr))
+    def start_one(*command: str, environment: dict[str, str] = environment) -> Started:
+        started.append(begin(command, environment, tmp_path))
         return started[-1]
 
-    yield begin
+    yield start_one
     for one in started:
-        if one.process.poll() is None:
-            family = one.family()
-            one.process.kill()
-            one.process.wait()
-            end(psutil.wait_procs(family, timeout=10)[1])
+        one.stop()

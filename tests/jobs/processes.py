@@ -1,10 +1,11 @@
 """Commands that run in the background and are killed by their ids; settings of an S3 server."""
 
 import os
+import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,13 +41,15 @@ class Started:
         """Its descendants that are alive."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
-    def wait_until(self, condition: Callable[[], object], timeout: float = 120) -> None:
+    def wait_until(
+        self, condition: Callable[[], object], timeout: float = 120, poll: float = 0.01
+    ) -> None:
         """Returns once the condition holds, while the command still runs."""
         deadline = time.monotonic() + timeout
         while not condition():
             assert self.process.poll() is None, self.stderr.read_text()[-3000:]
             assert time.monotonic() < deadline, "it never came to that"
-            time.sleep(0.01)
+            time.sleep(poll)
 
     def kill(self) -> None:
         """SIGKILL; the Ray it had started must go by itself."""
@@ -59,7 +62,25 @@ class Started:
         assert not alive, "these outlived their driver"
 
 
+    def stop(self) -> None:
+        """Ends it and what it started, if it still runs."""
+        if self.process.poll() is None:
+            family = self.family()
+            self.process.kill()
+            self.process.wait()
+            end(psutil.wait_procs(family, timeout=10)[1])
+
+
 Start = Callable[..., Started]
+
+
+def begin(command: Sequence[str], environment: dict[str, str], folder: Path) -> Started:
+    """Starts a command in a folder, where its output goes to new files."""
+    name = secrets.token_hex(4)
+    stdout, stderr = folder / f"{name}.out", folder / f"{name}.err"
+    with stdout.open("wb") as out, stderr.open("wb") as err:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err)
+    return Started(process, stdout, stderr)
 
 
 def end(processes: list[psutil.Process]) -> None:
