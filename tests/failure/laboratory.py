@@ -156,7 +156,7 @@ def call(
 ) -> subprocess.CompletedProcess[str]:
     """What came of a command that must end well."""
     ended = subprocess.run(
-        line, cwd=folder, env=settings, capture_output=True, text=True, timeout=240, check=False
+        line, cwd=folder, env=settings, capture_output=True, text=True, timeout=400, check=False
     )
     assert ended.returncode == 0, ended.stderr[-3000:]
     return ended
@@ -201,7 +201,12 @@ def processes_of(started: Started, pattern: str) -> list[psutil.Process]:
 def kill_worker(started: Started, pattern: str) -> None:
     """SIGKILL to one such process below the command, as soon as there is one."""
     found: list[psutil.Process] = []
-    started.wait_until(lambda: found.extend(processes_of(started, pattern)) or found)
+
+    def is_there() -> bool:
+        found[:] = processes_of(started, pattern)
+        return bool(found)
+
+    started.wait_until(is_there)
     found[0].kill()
 
 

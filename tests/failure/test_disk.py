@@ -18,7 +18,7 @@ from laboratory import (
 )
 from processes import Start
 
-pytestmark = [pytest.mark.ray, pytest.mark.failure]
+pytestmark = [pytest.mark.ray, pytest.mark.failure, pytest.mark.timeout(600)]
 
 FULL = "No space left on device"
 

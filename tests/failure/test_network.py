@@ -10,7 +10,7 @@ from networks import network
 from processes import Start
 from s3_proxy import passes
 
-pytestmark = [pytest.mark.ray, pytest.mark.failure]
+pytestmark = [pytest.mark.ray, pytest.mark.failure, pytest.mark.timeout(600)]
 
 # Ray notices after half a minute by default. The cut lasts until the run has ended without the
 # machine, however long that takes.

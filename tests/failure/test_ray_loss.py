@@ -15,7 +15,7 @@ from laboratory import (
 from processes import Start
 from s3_proxy import passes
 
-pytestmark = [pytest.mark.ray, pytest.mark.failure]
+pytestmark = [pytest.mark.ray, pytest.mark.failure, pytest.mark.timeout(600)]
 
 # How long a driver looks for its head; a minute by default.
 QUICK_LOSS = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
@@ -55,7 +55,7 @@ def test_worker_killed_while_it_trains(
     lab: Laboratory, start: Start, training: Outcome
 ) -> None:
     started = start(*lab.run(TRAINING), environment=lab.settings)
-    started.wait_until(lambda: lab.checkpoints() >= 2, poll=0.3)
+    started.wait_until(lambda: lab.checkpoints() >= 2, timeout=300, poll=0.3)
     kill_worker(started, "^ray::RayTrainWorker")
     lab.assert_as(training, started.finish())
 
