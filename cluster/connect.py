@@ -77,9 +77,9 @@ def _start_embedded() -> None:
     )
 
 
-def _print_on_stderr(data: dict[str, Any], *, ignore_prefix: bool) -> None:
+def _print_on_stderr(data: dict[str, Any], ignore_prefix: bool) -> None:
     # That a node died, say. Stdout is for what programs read.
-    _print({**data, "is_err": True}, ignore_prefix=ignore_prefix)
+    _print({**data, "is_err": True}, ignore_prefix)
 
 
 def _make_importable() -> None:
