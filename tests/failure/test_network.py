@@ -12,9 +12,12 @@ from s3_proxy import passes
 
 pytestmark = [pytest.mark.ray, pytest.mark.failure, pytest.mark.timeout(600)]
 
-# Ray notices after half a minute by default. The cut lasts until the run has ended without the
-# machine, however long that takes.
+# The cut lasts until the run has ended without the machine, however long that takes. By default Ray
+# calls a silent machine dead after half a minute, but waits seven for the answers to what it had
+# asked it.
 QUICK_CHECKS = {
+    "RAY_grpc_client_keepalive_time_ms": "5000",
+    "RAY_grpc_client_keepalive_timeout_ms": "5000",
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "3000",

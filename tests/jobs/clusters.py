@@ -133,7 +133,8 @@ def ray_cluster(
                     family = cluster.family(number)
                     node.terminate()
                     end(psutil.wait_procs(family, timeout=5)[1])
-                    node.wait(30)
+                    node.kill()
+                    node.wait()
             end(psutil.wait_procs(cluster.orphans, timeout=5)[1])
 
 
