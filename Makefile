@@ -4,20 +4,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test test-slow test-long check k8s-check image-check bench clean
+.PHONY: run test test-slow test-long test-failure check k8s-check image-check bench clean
 
 run: $(VENV)/.ready  ## the quickstart recipe, then its report as report.html
 	$(BIN)/tinysql run quickstart --store runs --no-json
 	$(BIN)/tinysql report quickstart --store runs --out report.html --no-json
 
 test: check  ## linter, type checker and all tests but the slow ones
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not long and not image and not benchmark"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not long and not failure and not image and not benchmark"
 
 test-slow: $(VENV)/.ready-dev  ## whole pipelines as real processes: killed, resumed, on S3, on a cluster
 	$(BIN)/python -m pytest -m slow
 
 test-long: $(VENV)/.ready-dev  ## several trainings a test: sweeps, curricula, adapter studies
 	$(BIN)/python -m pytest -m long
+
+test-failure: $(VENV)/.ready-dev  ## the failure laboratory; see docs/operations.md
+	$(BIN)/python -m pytest -m failure
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

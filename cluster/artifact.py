@@ -29,6 +29,7 @@ from pydantic import JsonValue, ValidationError
 from cluster.errors import IntegrityError
 from cluster.identity import canonical_json
 from cluster.manifest import (
+    ARTIFACT_OBJECT,
     MANIFEST_NAME,
     Manifest,
     ObjectRef,
@@ -76,9 +77,7 @@ class ArtifactRef:
         data = self.store.read(ref.key)
         found = hashlib.sha256(data).hexdigest()
         if found != ref.sha256:
-            raise IntegrityError(
-                f"{ref.key} has sha256 {found[:12]}, its manifest says {ref.sha256[:12]}"
-            )
+            raise _damage(self.store, ref, f"has sha256 {found[:12]}")
         return data
 
     def local_dir(self, cache: Path | None = None) -> Path:
@@ -206,14 +205,21 @@ def _download(store: Store, ref: ObjectRef, folder: Path) -> None:
     try:
         store.download(ref.key, file)
     except FileNotFoundError as error:
-        raise IntegrityError(f"{ref.key} is named by a manifest and missing") from error
+        raise _damage(store, ref, "is missing") from error
     size, sha256 = file.stat().st_size, _file_sha256(file)
     if (size, sha256) != (ref.bytes, ref.sha256):
-        raise IntegrityError(
-            f"{ref.key} holds {size} bytes with sha256 {sha256[:12]}, "
-            f"its manifest says {ref.bytes} bytes with {ref.sha256[:12]}"
-        )
+        raise _damage(store, ref, f"holds {size} bytes with sha256 {sha256[:12]}")
     file.chmod(0o444)
+
+
+def _damage(store: Store, ref: ObjectRef, found: str) -> IntegrityError:
+    # All of the artifact has to go: receipts would name the damaged object again.
+    artifact = ARTIFACT_OBJECT.fullmatch(ref.key)
+    return IntegrityError(
+        f"{ref.key} {found}, its manifest says {ref.bytes} bytes with {ref.sha256[:12]}: delete "
+        f"{store.uri}/{artifact[1] if artifact else ref.key}/ and run the same command again to "
+        "make it anew"
+    )
 
 
 def _describe(file: Path, name: str, folder: str) -> ObjectRef:

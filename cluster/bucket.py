@@ -4,7 +4,8 @@ Conditional PutObject with If-None-Match and If-Match; 412 and 409 both mean ano
 request whose reply was lost is retried by the client and then conflicts with itself, so every
 conditional write carries a random writer mark in the object's metadata, and the loser looks whose
 it is. Endpoint, region and credentials come from the usual AWS settings; requests are bounded in
-time and listings never cached. What is out of reach raises some OSError.
+time and listings never cached. A store that refuses us or does not answer raises an OSError that
+says in one line what to do.
 """
 
 import os
@@ -21,14 +22,18 @@ import s3fs
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    CredentialRetrievalError,
     IncompleteReadError,
+    NoCredentialsError,
     ReadTimeoutError,
     ResponseStreamingError,
 )
 from fsspec.asyn import sync
 from pyarrow import fs as arrow_fs
+from s3fs.core import set_custom_error_handler
 
 from cluster.backends import StoredObject, Tagged
+from cluster.errors import StoreRefused, StoreUnreachable
 from cluster.metrics import STORE_ERRORS, STORE_GIVE_UPS, count
 
 _TRIES = 3
@@ -47,8 +52,12 @@ _BOUNDS = {
 without end would hang a job."""
 
 
-_ANSWERS = (404, 409, 412)
-"""Statuses that say how things are, and not that a request failed."""
+def _is_passing(error: Exception) -> bool:
+    return isinstance(error, ClientError) and _http_status(error) >= 500
+
+
+# s3fs itself has patience with 503 SlowDown only, and gives up at the second 500.
+set_custom_error_handler(_is_passing)
 
 
 class _FileSystem(s3fs.S3FileSystem):
@@ -100,7 +109,7 @@ class Bucket:
             async with reply["Body"] as body:
                 return Tagged(await body.read(), reply["ETag"])
 
-        with _as_os_error():
+        with self._explained():
             for _ in range(_TRIES - 1):
                 try:
                     return sync(self._fs.loop, fetch)
@@ -118,11 +127,11 @@ class Bucket:
         return self._put_if(key, data, IfMatch=tag)
 
     def upload(self, key: str, path: Path) -> None:
-        with _as_os_error():
+        with self._explained():
             self._fs.put_file(str(path), f"{self._root}/{key}")
 
     def download(self, key: str, path: Path) -> None:
-        with _as_os_error():
+        with self._explained():
             self._fs.get_file(f"{self._root}/{key}", str(path))
 
     def exists(self, key: str) -> bool:
@@ -149,8 +158,28 @@ class Bucket:
         return f"{self._prefix}{key}"
 
     def _call(self, method: str, **arguments: object) -> Any:
-        with _as_os_error():
+        with self._explained():
             return self._fs.call_s3(method, Bucket=self._bucket, **arguments)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Names the store and what to do. botocore's own failures are not even an OSError."""
+        try:
+            yield
+        except (PermissionError, NoCredentialsError, CredentialRetrievalError) as error:
+            count(STORE_GIVE_UPS, error=_code(error))
+            raise StoreRefused(
+                f"store s3://{self._root} refuses access: {_reason(error)}; renew the credentials "
+                "or their rights and run the same command again"
+            ) from error
+        except Exception as error:
+            if not _is_unanswered(error):
+                raise
+            count(STORE_GIVE_UPS, error=_code(error))
+            raise StoreUnreachable(
+                f"store s3://{self._root} does not answer: {_reason(error)}; check the endpoint, "
+                "or run the same command again when it is back"
+            ) from error
 
     def _head(self, key: str) -> Any | None:
         try:
@@ -185,24 +214,26 @@ class Bucket:
         return False
 
 
-def _status(error: OSError) -> int | None:
+def _is_unanswered(error: Exception) -> bool:
+    no_answer = (BotoCoreError, aiohttp.ClientError, TimeoutError)
+    return isinstance(error, no_answer) or (_status(error) or 0) >= 500
+
+
+def _status(error: Exception) -> int | None:
     cause = error.__cause__
-    if not isinstance(cause, ClientError):
-        return None
-    status: int | None = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    return status
+    return _http_status(cause) if isinstance(cause, ClientError) else None
 
 
-@contextmanager
-def _as_os_error() -> Iterator[None]:
-    """botocore's own failures (no route, no credentials, broken reply) are no OSError."""
-    try:
-        yield
-    except (BotoCoreError, aiohttp.ClientError) as error:
-        count(STORE_GIVE_UPS, error=type(error).__name__)
-        raise ConnectionError(str(error)) from error
-    except OSError as error:
-        cause = error.__cause__
-        if isinstance(cause, ClientError) and _status(error) not in _ANSWERS:
-            count(STORE_GIVE_UPS, error=cause.response.get("Error", {}).get("Code", "unknown"))
-        raise
+def _http_status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _code(error: Exception) -> str:
+    """What metrics call it."""
+    cause = error.__cause__
+    response = cause.response if isinstance(cause, ClientError) else {}
+    return str(response.get("Error", {}).get("Code", type(error).__name__))
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")

@@ -17,8 +17,10 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import ray
+from ray._private import worker as ray_worker
 from ray._private.authentication import authentication_token_setup
 from ray._private.services import canonicalize_bootstrap_address
 from ray._raylet import GcsClient  # type: ignore[attr-defined]
@@ -30,6 +32,7 @@ from cluster.exporter import export_metrics, stop_exporting
 ANSWER_SECONDS = 15.0
 _OBJECT_STORE_BYTES = 256 * 2**20  # arrays travel through the store, not through Ray
 _log = logging.getLogger(__name__)
+_print = ray_worker.print_to_stdstream
 
 
 def connect(address: str | None = None) -> None:
@@ -40,6 +43,7 @@ def connect(address: str | None = None) -> None:
     if ray.is_initialized():
         return
     logging.getLogger("ray").setLevel(logging.ERROR)
+    ray_worker.print_to_stdstream = _print_on_stderr
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     if address == "local":
         _start_embedded()
@@ -74,6 +78,11 @@ def _start_embedded() -> None:
         configure_logging=False,
         object_store_memory=_OBJECT_STORE_BYTES,
     )
+
+
+def _print_on_stderr(data: dict[str, Any], ignore_prefix: bool) -> None:
+    # That a node died, say. Stdout is for what programs read.
+    _print({**data, "is_err": True}, ignore_prefix)
 
 
 def _make_importable() -> None:

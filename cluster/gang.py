@@ -151,7 +151,9 @@ class _FailFast(train.UserCallback):
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ARG002
         for error in worker_exceptions.values():
-            if is_user_error(error) or isinstance(error, _OWN_ERRORS):
+            # A store that is away may be back when the ranks have started again.
+            hopeless = is_user_error(error) and not isinstance(error, OSError)
+            if hopeless or isinstance(error, _OWN_ERRORS):
                 raise error
 
 

@@ -6,9 +6,11 @@ lease, whose fencing number must keep rising. In an uncommitted one, only object
 older_than go, while gc itself holds the lease, and an object stays as long as a receipt that names
 it stays: receipts go first, so a crash here leaves unreferenced objects and no dangling receipt.
 What any manifest names is never removed; a manifest that cannot be read stops the collection.
-older_than compares this machine's clock with the store's: choose hours, not seconds.
+Age is by the store's clock alone. A dry run writes nothing and so cannot ask it: its list goes by
+this machine's clock.
 """
 
+import secrets
 import time
 from collections import defaultdict
 from collections.abc import Iterable
@@ -28,7 +30,8 @@ _OBSERVATION_SECONDS = 30.0
 
 def collect(store: Store, *, older_than: timedelta, dry_run: bool) -> list[str]:
     """Removes unneeded objects and returns their keys; dry_run only returns them."""
-    oldest = time.time() - older_than.total_seconds()
+    now = time.time() if dry_run else _now(store)
+    oldest = now - older_than.total_seconds()
     directories = artifact_directories(store)
     manifests = {path: read_manifest(store, path) for path in directories}
     named = {ref.key for found in manifests.values() if found for ref in found.objects}
@@ -56,6 +59,16 @@ def artifact_directories(store: Store) -> dict[str, Listing]:
         for path, objects in directories.items()
         if not {f"{path}/{name}" for name in _RECORDS}.isdisjoint(one.key for one in objects)
     }
+
+
+def _now(store: Store) -> float:
+    """The time by the store's clock."""
+    key = f"{PROBE}/{secrets.token_hex(8)}"
+    store.write(key, b"")
+    try:
+        return store.list(key)[0].modified
+    finally:
+        store.delete(key)
 
 
 def _without_records(path: str, keys: Iterable[str]) -> list[str]:
@@ -90,7 +103,7 @@ def _collect_uncommitted(store: Store, path: str, oldest: float, *, dry_run: boo
 def _expired(store: Store, path: str, oldest: float) -> list[str]:
     """What may go from an uncommitted directory, receipts first."""
     receipts = store.list(f"{path}/receipts/")
-    kept = [found.key for found in receipts if found.modified >= oldest]
+    kept = [found.key for found in receipts if found.modified > oldest]
     needed = {ref.key for key in kept for ref in decode_receipt(store.read(key), key).objects}
     others = [found for found in store.list(f"{path}/") if found not in receipts]
     keys = _older(receipts, oldest) + _older(others, oldest)
@@ -98,7 +111,8 @@ def _expired(store: Store, path: str, oldest: float) -> list[str]:
 
 
 def _older(objects: Iterable[StoredObject], oldest: float) -> list[str]:
-    return [found.key for found in objects if found.modified < oldest]
+    # A store may tell whole seconds only, so that what is as old as now may be older.
+    return [found.key for found in objects if found.modified <= oldest]
 
 
 def _remove(store: Store, keys: list[str], *, dry_run: bool) -> list[str]:

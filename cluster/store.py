@@ -146,6 +146,8 @@ def _prove(store: Store, pid: int) -> None:  # noqa: ARG001 - a forked child pro
 
 
 def _unusable(store: Store, error: Exception, expected: str) -> UserError:
+    if getattr(error, "user_error", False):
+        return UserError(str(error))
     reason = " ".join(str(error).split())
     return UserError(
         f"store {store.uri!r} is not usable: {type(error).__name__}: {reason}; "

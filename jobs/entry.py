@@ -1,6 +1,7 @@
 """What every verb shares: options, recipes as commands, errors as one line.
 
-Exit codes: 0 done, 1 a step failed, 2 a mistake in what the user gave, 130 interrupted.
+Exit codes: 0 done, 1 a step failed, 2 a mistake in what the user gave or a store that refuses, does
+not answer or is damaged, 130 interrupted.
 """
 
 import logging
@@ -131,7 +132,7 @@ def main(command: Callable[..., None]) -> None:
 
 @contextmanager
 def exit_codes() -> Iterator[None]:
-    """Turn a user's mistake into one line and exit code 2, Ctrl-C into 130; logs begin here."""
+    """Logs, and one line with exit code 2 for what only the user can mend; Ctrl-C is 130."""
     logs.set_up()
     console = stderr_console(soft_wrap=True)
     try:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from pyarrow import fs as arrow_fs
-from s3_proxy import Proxy, serve
+from s3_proxy import Fault, Proxy, always, faulty_s3, serve
 
-from cluster.errors import UserError
+from cluster.errors import StoreRefused, StoreUnreachable, UserError
 from cluster.store import PROBE, Store, find_store, open_store
 
 
@@ -234,6 +234,42 @@ def test_open_store_with_refused_credentials_is_refused(
     with serve(Strict) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         assert "unknown key" in one_line(fresh_bucket_uri)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "advice"),
+    [
+        (Fault.EXPIRED_TOKEN, StoreRefused, "token has expired; renew the credentials"),
+        (Fault.FORBIDDEN, StoreRefused, "renew the credentials or their rights"),
+        (Fault.RESET_BEFORE, StoreUnreachable, "run the same command again"),
+        (Fault.SLOW_DOWN, StoreUnreachable, "run the same command again"),
+    ],
+)
+def test_store_that_fails_later_on_says_what_to_do_in_one_line(
+    fresh_bucket_uri: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch,
+    fault: Fault, error: type[OSError], advice: str,
+) -> None:  # fmt: skip
+    with faulty_s3(s3_endpoint) as front:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", front.endpoint)
+        store = open_store(fresh_bucket_uri)
+        front.choose = always(fault)
+        with pytest.raises(error, match=advice) as caught:
+            store.create("a", b"1")
+    assert fresh_bucket_uri in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_server_error_is_tried_again_more_than_once(
+    fresh_bucket_uri: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with faulty_s3(s3_endpoint) as front:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", front.endpoint)
+        store = open_store(fresh_bucket_uri)
+        left = iter([Fault.INTERNAL_ERROR] * 4)
+        front.choose = lambda _: next(left, None)
+        assert store.create("a", b"1")
+    assert front.happened[Fault.INTERNAL_ERROR] == 4
 
 
 def test_conditional_write_whose_reply_was_lost_still_counts_as_ours(

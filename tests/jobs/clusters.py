@@ -9,15 +9,23 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 from processes import ROOT, end
 
 _RAY = Path(sys.executable).with_name("ray")
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where a node runs: its address, and what its commands have to begin with."""
+
+    ip: str = "127.0.0.1"
+    enter: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -30,9 +38,33 @@ class RayCluster:
     metrics: str
     """Where Prometheus would ask the head."""
     settings: dict[str, str]
-    num_nodes: int
+    nodes: list[subprocess.Popen[bytes]]
+    """Each has all processes of a node below it; the head first."""
     folder: Path
     """Its sessions, logs included."""
+    orphans: list[psutil.Process] = field(default_factory=list)
+    """What may have outlived a node that was killed."""
+
+    @property
+    def num_nodes(self) -> int:
+        return len(self.nodes)
+
+    def family(self, number: int) -> list[psutil.Process]:
+        """The processes of a node that are alive."""
+        return psutil.Process(self.nodes[number].pid).children(recursive=True)
+
+    def kill_node(self, number: int) -> None:
+        """SIGKILL to all processes of a node, as when its machine is switched off."""
+        family = self.family(number)
+        self.nodes[number].kill()
+        end(family)
+
+    def kill_raylet(self, number: int) -> None:
+        """SIGKILL to the raylet of a node alone."""
+        family = self.family(number)
+        self.orphans.extend(family)
+        (raylet,) = (each for each in family if each.name() == "raylet")
+        raylet.kill()
 
     def submission(self, verb: str, *arguments: str) -> list[str]:
         """The command that submits `python -m jobs.VERB ARGUMENTS`, from this checkout.
@@ -56,21 +88,32 @@ class RayCluster:
 
 
 @contextmanager
-def ray_cluster(settings: dict[str, str], cpus_of_nodes: tuple[int, ...]) -> Iterator[RayCluster]:
-    """`ray start` once for every number, the first one being the head."""
+def ray_cluster(
+    settings: dict[str, str],
+    cpus_of_nodes: tuple[int, ...],
+    hosts: Sequence[Host] | None = None,
+) -> Iterator[RayCluster]:
+    """`ray start` once for every number, the first one being the head.
+
+    hosts: one for each; None: all on this machine's loopback.
+    """
+    hosts = hosts or [Host()] * len(cpus_of_nodes)
+    head = hosts[0].ip
     settings = settings | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     ports = _free_ports()
-    nodes: list[subprocess.Popen[bytes]] = []
+    address, dashboard = f"{head}:{ports['port']}", f"http://{head}:{ports['dashboard-port']}"
+    metrics = f"http://{head}:{ports['metrics-export-port']}/metrics"
     # Short, because sockets live below it and their paths may have 107 characters.
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        cluster = RayCluster(address, dashboard, metrics, settings, [], Path(folder))
 
-        def start(num_cpus: int, *options: str) -> None:
+        def start(host: Host, num_cpus: int, *options: str) -> None:
             command = [
-                _RAY, "start", "--block", f"--num-cpus={num_cpus}",
-                "--object-store-memory=268435456", "--node-ip-address=127.0.0.1",
+                *host.enter, _RAY, "start", "--block", f"--num-cpus={num_cpus}",
+                "--object-store-memory=268435456", f"--node-ip-address={host.ip}",
                 "--disable-usage-stats", *options,
             ]  # fmt: skip
-            nodes.append(
+            cluster.nodes.append(
                 subprocess.Popen(
                     command, cwd=folder, env=settings,
                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -79,25 +122,25 @@ def ray_cluster(settings: dict[str, str], cpus_of_nodes: tuple[int, ...]) -> Ite
 
         try:
             start(
-                cpus_of_nodes[0], "--head", f"--temp-dir={folder}", "--dashboard-host=127.0.0.1",
+                hosts[0], cpus_of_nodes[0],
+                "--head", f"--temp-dir={folder}", f"--dashboard-host={head}",
                 "--include-dashboard=true", *(f"--{name}={port}" for name, port in ports.items()),
             )  # fmt: skip
-            address = f"127.0.0.1:{ports['port']}"
-            dashboard = f"http://127.0.0.1:{ports['dashboard-port']}"
             _wait_until(lambda: _answers(dashboard), 90)
-            for num_cpus in cpus_of_nodes[1:]:
-                start(num_cpus, f"--address={address}")
+            for host, num_cpus in zip(hosts[1:], cpus_of_nodes[1:], strict=True):
+                start(host, num_cpus, f"--address={address}")
             _wait_until(lambda: _num_nodes(dashboard, settings) == len(cpus_of_nodes), 60)
-            metrics = f"http://127.0.0.1:{ports['metrics-export-port']}/metrics"
-            yield RayCluster(
-                address, dashboard, metrics, settings, len(cpus_of_nodes), Path(folder)
-            )
+            yield cluster
         finally:
-            for node in reversed(nodes):
-                family = psutil.Process(node.pid).children(recursive=True)
-                node.terminate()
-                end(psutil.wait_procs(family, timeout=5)[1])
-                node.wait(30)
+            for number in reversed(range(cluster.num_nodes)):
+                node = cluster.nodes[number]
+                if node.poll() is None:
+                    family = cluster.family(number)
+                    node.terminate()
+                    end(psutil.wait_procs(family, timeout=5)[1])
+                    node.kill()
+                    node.wait()
+            end(psutil.wait_procs(cluster.orphans, timeout=5)[1])
 
 
 def _free_ports() -> dict[str, int]:

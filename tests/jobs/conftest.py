@@ -1,99 +1,14 @@
 """The commands as real processes, in an environment of their own, and an S3 server to point at."""
 
-import os
-import secrets
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import psutil
-import pytest
-from moto.server import ThreadedMotoServer
 
 sys.path.append(str(Path(__file__).parent))
 
-from processes import ROOT, Start, Started, Tinysql, aws_settings, end, s3_client  # noqa: E402
-
-_FOREIGN = ("AWS_", "HF_", "RAY_", "WANDB_", "XDG_", "TRANSFORMERS_")
-
-
-@pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A user's environment with nothing configured, an empty home, and no way to a hub."""
-    home = tmp_path_factory.mktemp("home")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return kept | {
-        "HOME": str(home),
-        "XDG_CACHE_HOME": str(home / "cache"),
-        "HF_HUB_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1",
-        "PATH": path,
-        "PYTHONPATH": str(ROOT),
-        "CC": "/nonexistent/cc",  # training needs no compiler
-        "CXX": "/nonexistent/c++",
-        "NO_PROXY": "127.0.0.1",
-        "COLUMNS": "100",
-    }
-
-
-@pytest.fixture(scope="session")
-def s3_environment(environment: dict[str, str]) -> Iterator[dict[str, str]]:
-    """The same, with AWS settings for a server that runs meanwhile."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    endpoint = "http://{}:{}".format(*server.get_host_and_port())
-    yield environment | aws_settings(endpoint)
-    server.stop()
-
-
-@pytest.fixture
-def bucket(s3_environment: dict[str, str]) -> str:
-    """Name of a new, empty bucket."""
-    name = f"jobs-{secrets.token_hex(6)}"
-    s3_client(s3_environment["AWS_ENDPOINT_URL"]).create_bucket(Bucket=name)
-    return name
-
-
-@pytest.fixture
-def tinysql(environment: dict[str, str], tmp_path: Path) -> Tinysql:
-    """Runs `tinysql ARGUMENTS` in an empty directory, to its end."""
-
-    def call(
-        *arguments: str, timeout: float = 60, environment: dict[str, str] = environment
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "jobs.cli", *arguments],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-
-    return call
-
-
-@pytest.fixture
-def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
-    """Starts a command in the background; what still runs at the end is killed, by its id."""
-    started: list[Started] = []
-
-    def begin(*command: str, environment: dict[str, str] = environment) -> Started:
-        stdout, stderr = (tmp_path / f"{len(started)}.{name}" for name in ("out", "err"))
-        with stdout.open("wb") as out, stderr.open("wb") as err:
-            process = subprocess.Popen(
-                command, cwd=tmp_path, env=environment, stdout=out, stderr=err
-            )
-        started.append(Started(process, stdout, stderr))
-        return started[-1]
-
-    yield begin
-    for one in started:
-        if one.process.poll() is None:
-            family = one.family()
-            one.process.kill()
-            one.process.wait()
-            end(psutil.wait_procs(family, timeout=10)[1])
+from command_fixtures import (  # noqa: E402, F401 - fixtures
+    bucket,
+    environment,
+    s3_environment,
+    start,
+    tinysql,
+)

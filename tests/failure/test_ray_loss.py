@@ -1,0 +1,81 @@
+"""Parts of Ray die: a worker is made up for, and after more the same command goes on."""
+
+import pytest
+from clusters import ray_cluster
+from laboratory import (
+    ROWS,
+    TRAINING,
+    Laboratory,
+    Outcome,
+    failure_of,
+    kill_raylet,
+    kill_worker,
+    slow_uploads,
+)
+from processes import Start
+from s3_proxy import passes
+
+pytestmark = [pytest.mark.ray, pytest.mark.failure, pytest.mark.timeout(600)]
+
+# How long a driver looks for its head; a minute by default.
+QUICK_LOSS = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
+
+
+def test_head_killed_then_the_same_command_on_a_new_cluster(
+    lab: Laboratory, start: Start, rows: Outcome
+) -> None:
+    lab.front.choose = slow_uploads
+    with ray_cluster(lab.settings | QUICK_LOSS, (1, 1)) as cluster:
+        command = lab.run(ROWS, "--address", cluster.address)
+        started = start(*command, environment=cluster.settings)
+        lab.wait_for_receipts(started)
+        cluster.kill_node(0)
+        failure_of(started)
+    kept = lab.receipts()
+    lab.front.choose = passes
+    with ray_cluster(lab.settings, (2,)) as cluster:
+        command = lab.run(ROWS, "--address", cluster.address)
+        again = start(*command, environment=cluster.settings).finish()
+    assert 2 <= kept < lab.receipts()
+    lab.assert_as(rows, again)
+
+
+def test_worker_killed_while_it_works_on_a_shard(
+    lab: Laboratory, start: Start, rows: Outcome
+) -> None:
+    lab.front.choose = slow_uploads
+    started = start(*lab.run(ROWS), environment=lab.settings)
+    lab.wait_for_receipts(started)
+    kill_worker(started, "^ray::dataset")
+    lab.front.choose = passes
+    lab.assert_as(rows, started.finish())
+
+
+def test_worker_killed_while_it_trains(
+    lab: Laboratory, start: Start, training: Outcome
+) -> None:
+    started = start(*lab.run(TRAINING), environment=lab.settings)
+    started.wait_until(lambda: lab.checkpoints() >= 2, timeout=300, poll=0.3)
+    kill_worker(started, "^ray::RayTrainWorker")
+    lab.assert_as(training, started.finish())
+
+
+def test_raylet_of_a_worker_node_killed(lab: Laboratory, start: Start, rows: Outcome) -> None:
+    lab.front.choose = slow_uploads
+    with ray_cluster(lab.settings, (1, 1)) as cluster:
+        command = lab.run(ROWS, "--address", cluster.address)
+        started = start(*command, environment=cluster.settings)
+        lab.wait_for_receipts(started)
+        cluster.kill_raylet(1)
+        lab.front.choose = passes
+        lab.assert_as(rows, started.finish())
+
+
+def test_raylet_of_the_driver_killed(lab: Laboratory, start: Start, rows: Outcome) -> None:
+    lab.front.choose = slow_uploads
+    started = start(*lab.run(ROWS), environment=lab.settings)
+    lab.wait_for_receipts(started)
+    kill_raylet(started)
+    failure_of(started)
+    lab.front.choose = passes
+    lab.assert_as(rows, start(*lab.run(ROWS), environment=lab.settings).finish())
