@@ -18,8 +18,10 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 
 _TESTS = Path(__file__).resolve().parents[1]
@@ -37,7 +39,14 @@ from laboratory import (  # noqa: E402
     outcome_of,
     processes_of,
 )
-from processes import Started, aws_settings, begin, s3_server, user_environment  # noqa: E402
+from processes import (  # noqa: E402
+    Started,
+    aws_settings,
+    begin,
+    end,
+    s3_server,
+    user_environment,
+)
 from s3_proxy import Fault, always, in_turn  # noqa: E402
 
 _TRIES = 6
@@ -56,7 +65,7 @@ def main() -> None:
     asked = parser.parse_args()
     draws, rounds = random.Random(asked.seed), 0
     deadline = time.monotonic() + 60 * asked.minutes
-    with tempfile.TemporaryDirectory() as name, s3_server() as server:
+    with tempfile.TemporaryDirectory() as name, s3_server() as server, _nothing_left_behind():
         settings = user_environment(Path(name)) | aws_settings(server)
         with laboratory(settings, Path(name)) as lab:
             print(f"{'round':>5}  {'what happened':<16} {'commands':>8} {'seconds':>8}  artifacts")
@@ -68,6 +77,14 @@ def main() -> None:
             _read_everything(lab, rounds)
             faults = ", ".join(f"{n} {fault}" for fault, n in sorted(lab.front.happened.items()))
             print(f"faults of S3: {faults}")
+
+
+@contextmanager
+def _nothing_left_behind() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        end(psutil.Process().children(recursive=True))
 
 
 def _drawn(draws: random.Random) -> Iterator[str]:
