@@ -106,7 +106,7 @@ def test_a_run_is_exported(local_store: Store, tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("ray_session")
 def test_a_training_is_exported(local_store: Store, make_context, tmp_path: Path) -> None:
     """A rank is killed at the fifth step, after two checkpoints; two more follow."""

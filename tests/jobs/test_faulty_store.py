@@ -19,7 +19,7 @@ steps:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.failure
 def test_failing_requests_lose_and_double_nothing(
     tinysql: Tinysql, s3_environment: dict[str, str], bucket: str, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ def shown(cluster: RayCluster) -> set[str]:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_job_is_exported_and_its_lines_carry_its_id(
     environment: dict[str, str], start: Start, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
