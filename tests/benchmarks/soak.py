@@ -32,7 +32,6 @@ from laboratory import (  # noqa: E402
     Laboratory,
     assert_collected,
     assert_sound,
-    call,
     command,
     kill_raylet,
     laboratory,
@@ -105,10 +104,10 @@ def _round(lab: Laboratory, draws: random.Random, what: str, number: int) -> Non
     others = _EVENTS[what](lab, first, line) if first.process.poll() is None else []
     said = [_patient(lab, each, line) for each in [first, *others]]
     seconds = time.monotonic() - started
-    plain = lab.folder / f"plain-{number}"
-    expected = call(command("run", ROWS, lab.folder, str(plain), *seed), lab.settings, lab.folder)
+    alone = command("run", ROWS, lab.folder, str(lab.folder / f"plain-{number}"), *seed)
+    _, expected = _patient(lab, begin(alone, lab.settings, lab.folder), alone)
     for _, stdout in said:
-        assert outcome_of(stdout) == outcome_of(expected.stdout), f"round {number}: {stdout}"
+        assert outcome_of(stdout) == outcome_of(expected), f"round {number}: {stdout}"
     commands = sum(tries for tries, _ in said)
     print(f"{number:>5}  {what:<16} {commands:>8} {seconds:>8.0f}  the same", flush=True)
 

@@ -1,5 +1,6 @@
 """Commands that run in the background and are killed by their ids; settings of an S3 server."""
 
+import logging
 import os
 import secrets
 import subprocess
@@ -110,6 +111,7 @@ def user_environment(home: Path) -> dict[str, str]:
 @contextmanager
 def s3_server() -> Iterator[str]:
     """The address of an S3 server that runs meanwhile."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line for each request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
