@@ -111,6 +111,7 @@ def test_a_run_is_exported(local_store: Store, tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.long
 @pytest.mark.usefixtures("ray_session")
 def test_a_gauge_stays_as_it_was_set() -> None:
     """Ray alone would forget it after 20 seconds."""
