@@ -25,12 +25,12 @@ test-failure: $(VENV)/.ready-dev  ## the failure laboratory; see docs/operations
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
 
 k8s-check: $(VENV)/.ready-dev  ## manifests, as an API server and KubeRay would see them; see docs/operations.md
 	$(BIN)/python -m k8s.gate k8s/base k8s/verbs/* k8s/overlays/*
 
 image-check: $(VENV)/.ready-dev  ## the image, built without a daemon and run as in a pod; as root, with buildah and debootstrap
-	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest -m image tests/image
 
 bench: $(VENV)/.ready-dev  ## the measurements behind the numbers in the documentation

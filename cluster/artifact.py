@@ -128,7 +128,9 @@ class Attempt:
         )
         data = canonical_json(receipt.model_dump()).encode()
         if self.store.create(self._receipt_key(shard), data):
-            return receipt
+            # As whoever reads it later sees it: what is made of receipts must not know which of
+            # them an interrupted attempt left.
+            return decode_receipt(data, self._receipt_key(shard))
         winner = self.receipt(shard)
         if winner is None:
             raise IntegrityError(f"{self._receipt_key(shard)} existed and is gone: collected?")

@@ -21,8 +21,13 @@ Manifest = dict[str, Any]
 
 MOULD = "tinysql"
 """Its name."""
+QUEUE = "tinysql/queue"
+"""Its annotation with the queue of Kueue that runs wait in, if any."""
 _KIND = {"group": "ray.io", "version": "v1", "plural": "rayjobs"}
-_STATES: dict[str, State] = {"Complete": "succeeded", "Failed": "failed", "Running": "running"}
+_STATES: dict[str, State] = {
+    "Complete": "succeeded", "Failed": "failed", "ValidationFailed": "failed",
+    "Running": "running",
+}
 _REFUSED = (401, 403)
 _TIMEOUT = (5, 60)
 """Seconds for a connection and for an answer."""
@@ -33,7 +38,11 @@ def run_of(mould: Manifest, name: str, entrypoint: str) -> Manifest:
     spec = copy.deepcopy(mould["spec"])
     spec |= {"suspend": False, "entrypoint": entrypoint}
     written = mould["metadata"]
-    metadata = {"name": name, "labels": {**written.get("labels", {}), "tinysql/run": name}}
+    labels = {**written.get("labels", {}), "tinysql/run": name}
+    if queue := written.get("annotations", {}).get(QUEUE):
+        # Not a label of the mould, which a queue would start.
+        labels["kueue.x-k8s.io/queue-name"] = queue
+    metadata = {"name": name, "labels": labels}
     if "namespace" in written:
         metadata["namespace"] = written["namespace"]
     return {

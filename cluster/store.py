@@ -107,6 +107,8 @@ def find_store(uri: str) -> Store:
 
 
 def _absolute(uri: str) -> str:
+    if not uri.strip():
+        raise UserError("store '': expected a directory or s3://bucket/prefix")
     scheme, separator, rest = uri.partition("://")
     if not separator:
         uri = str(Path(uri).expanduser().absolute())

@@ -29,7 +29,10 @@ RecipeName = Annotated[
 ]
 RecipeOption = Annotated[str | None, typer.Option("--recipe", help="The same, as an option.")]
 StoreUri = Annotated[
-    str, typer.Option(help="Where artifacts live: a directory or s3://bucket/prefix.")
+    str,
+    typer.Option(
+        envvar="TINYSQL_STORE", help="Where artifacts live: a directory or s3://bucket/prefix."
+    ),
 ]
 Address = Annotated[
     str | None,

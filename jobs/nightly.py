@@ -11,6 +11,8 @@ and a late one find it and do nothing.
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, cast
@@ -80,22 +82,38 @@ def nightly(
     )
     of = _parsed(night)
     console = stderr_console()
-    # A recipe that is none is refused before anything is claimed.
-    found_store = find_store(store)
-    targets = _built(request, of, _taken(found_store, _standing(found_store, str(of)).before))
     if dry_run:
+        targets = _planned(request, of, store)
         run_targets(list(targets.values()), request.options, about={"recipe": request.recipe})
         return
-    age = datetime.now(UTC) - datetime(of.year, of.month, of.day, tzinfo=UTC)
-    if age > timedelta(hours=late_hours):
-        hours = age.total_seconds() / 3600
-        message = f"{of} is {hours:.0f} hours ago, more than --late-hours {late_hours:g}: let go"
-        console.print(message, highlight=False)
-        _say(request, {"date": str(of), "verdict": "let go"})
-        return
-    found = _once(request, str(of), open_store(store), console)
+    with _failure_told(console, str(of)):
+        # A recipe that is none is refused before anything is claimed.
+        _planned(request, of, store)
+        age = datetime.now(UTC) - datetime(of.year, of.month, of.day, tzinfo=UTC)
+        if age > timedelta(hours=late_hours):
+            hours = f"{age.total_seconds() / 3600:.0f} hours ago"
+            message = f"{of} is {hours}, more than --late-hours {late_hours:g}: let go"
+            console.print(message, highlight=False)
+            _say(request, {"date": str(of), "verdict": "let go"})
+            return
+        found = _once(request, str(of), open_store(store), console)
     console.print(_in_words(found), style="bold", highlight=False, soft_wrap=True)
     _say(request, found.model_dump(mode="json"))
+
+
+def _planned(request: Request, of: date, store: str) -> dict[str, Step]:
+    found = find_store(store)
+    return _built(request, of, _taken(found, _standing(found, str(of)).before))
+
+
+@contextmanager
+def _failure_told(console: Console, of: str) -> Iterator[None]:
+    """Whoever the alerts go to hears of it, too."""
+    try:
+        yield
+    except Exception as error:
+        _alert(console, {"date": of, "verdict": "failed", "reasons": [str(error)]})
+        raise
 
 
 def _once(request: Request, of: str, store: Store, console: Console) -> Night:
@@ -110,11 +128,7 @@ def _once(request: Request, of: str, store: Store, console: Console) -> Night:
             done = nights.read(store, of)
             assert done is not None, "there is no lease because there is a record"
             return done
-        try:
-            night = _run(request, of, store, console)
-        except Exception as error:
-            _alert(console, {"date": of, "verdict": "failed", "reasons": [str(error)]})
-            raise
+        night = _run(request, of, store, console)
         lease.check()
         night = nights.record(store, night)
     _alert(console, night.model_dump(mode="json"))

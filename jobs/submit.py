@@ -53,8 +53,6 @@ WorkingDir = Annotated[
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not follow it.")]
 Print = Annotated[bool, typer.Option("--print", help="Only print what would be submitted.")]
 
-_STORE_OF_INSTALLATION = '"$TINYSQL_STORE"'
-
 
 def submit_run(
     recipe: RecipeName,
@@ -139,9 +137,9 @@ def _uploaded(
 
 def _command(verb: Verb, recipe: str, store: str | None, options: Sequence[str]) -> str:
     module = ["python", "-m", f"jobs.{verb}", "--recipe", recipe]
-    # Not quoted: the shell of the pod puts it in.
-    where = _STORE_OF_INSTALLATION if store is None else shlex.quote(store)
-    return f"{shlex.join(module)} --store {where} {shlex.join(options)}".rstrip()
+    # None: workers have TINYSQL_STORE. KubeRay's submitter, whose shell reads this, has not.
+    where = [] if store is None else ["--store", store]
+    return shlex.join([*module, *where, *options])
 
 
 def _cluster(address: str | None, namespace: str, folder: str | None) -> Cluster:

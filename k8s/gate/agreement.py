@@ -31,6 +31,10 @@ def check(manifests: list[Manifest]) -> Iterator[Problem]:
         for manifest, place, spec in ray_jobs(manifests):
             where = f"{place}.entrypoint"
             command = spec.get("entrypoint", "")
+            if "$" in command:
+                message = "KubeRay's submitter expands variables, and has none of a worker's"
+                yield Problem(title(manifest), where, message)
+                continue
             for mounted, local in _mounts(spec, maps).items():
                 command = command.replace(mounted, str(local))
             ended = _run(f"{command} --dry-run --json", variables)
@@ -60,7 +64,7 @@ def _submissions(manifests: list[Manifest], variables: dict[str, str]) -> Iterat
             ended = _run(shlex.join([*asked, "--print"]), variables)
             if ended.returncode == 0:
                 entrypoint = json.loads(ended.stdout)["entrypoint"]
-                planned = entrypoint.replace("s3://nowhere/store", f'"${_STORE}"')
+                planned = entrypoint.replace(" --store s3://nowhere/store", "")
                 ended = _run(f"{planned} --dry-run --json", variables)
             if ended.returncode:
                 yield Problem(title(manifest), where, _last_line(ended))

@@ -187,15 +187,10 @@ def _secrets(manifests: list[Manifest]) -> Iterator[Problem]:
 
 def _references(manifests: list[Manifest]) -> Iterator[Problem]:
     names = {(each["kind"], each["metadata"]["name"]) for each in manifests}
-    by_operator = {
-        at(spec, "headGroupSpec.template.spec.serviceAccountName")
-        for _, _, spec in ray_clusters(manifests)
-        if spec.get("enableInTreeAutoscaling")
-    }
     for manifest, place, pod in pods(manifests):
         spec = pod.get("spec", {})
         account = spec.get("serviceAccountName")
-        if account not in by_operator and ("ServiceAccount", account) not in names:
+        if ("ServiceAccount", account) not in names:
             where = f"{place}.spec.serviceAccountName"
             yield Problem(title(manifest), where, f"there is no ServiceAccount {account}")
         for name in sorted(_config_maps(spec)):

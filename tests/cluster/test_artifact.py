@@ -165,6 +165,14 @@ def test_first_receipt_counts_and_is_returned_to_the_second(store: Store, files:
     assert mine.usage.gpu_seconds == 2.0
 
 
+def test_receipt_is_the_same_now_and_when_it_is_read_again(local_store: Store) -> None:
+    """Down to the order of its numbers, which may end up in a file."""
+    made = attempt(local_store).commit_shard("s", [], {"b": {"2": 1, "1": 2}, "a": 0})
+    again = attempt(local_store).receipt("s")
+    assert again is not None
+    assert json.dumps(made.metrics) == json.dumps(again.metrics)
+
+
 def test_shard_without_receipt_has_none(store: Store) -> None:
     assert attempt(store).receipt("train-0") is None
 

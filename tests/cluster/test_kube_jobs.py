@@ -11,7 +11,7 @@ from kube_api import KubeApi, kube_api
 
 from cluster import submission
 from cluster.errors import UserError
-from cluster.kube_jobs import KubeJobs, run_of
+from cluster.kube_jobs import QUEUE, KubeJobs, run_of
 from cluster.submission import OutOfReach, follow, job_name, submit
 
 MOULD = yaml.safe_load(
@@ -93,7 +93,8 @@ def test_a_log_that_is_out_of_reach_for_a_while_is_not_repeated(api: KubeApi) ->
 
 
 @pytest.mark.parametrize(
-    ("deployment", "job"), [("Failed", "FAILED"), ("Complete", "STOPPED"), ("Complete", "FAILED")]
+    ("deployment", "job"),
+    [("Failed", "FAILED"), ("Complete", "STOPPED"), ("Complete", "FAILED"), ("ValidationFailed", "")],
 )
 def test_a_run_fails_with_the_reason(api: KubeApi, deployment: str, job: str) -> None:
     jobs = KubeJobs("tinysql")
@@ -102,6 +103,14 @@ def test_a_run_fails_with_the_reason(api: KubeApi, deployment: str, job: str) ->
     said: list[str] = []
     assert not follow(jobs, "run", lambda _: None, said.append)
     assert said == ["run: failed, AppFailed exit code 2"]
+
+
+def test_runs_wait_in_the_queue_that_the_mould_names() -> None:
+    mould = {"apiVersion": "ray.io/v1", "kind": "RayJob", "spec": {},
+             "metadata": {"annotations": {QUEUE: "nights"}}}  # fmt: skip
+    assert run_of(mould, "run", "true")["metadata"]["labels"] == {
+        "tinysql/run": "run", "kueue.x-k8s.io/queue-name": "nights"
+    }  # fmt: skip
 
 
 def test_a_cluster_that_stays_away(api: KubeApi, monkeypatch: pytest.MonkeyPatch) -> None:
