@@ -94,7 +94,12 @@ def test_a_log_that_is_out_of_reach_for_a_while_is_not_repeated(api: KubeApi) ->
 
 @pytest.mark.parametrize(
     ("deployment", "job"),
-    [("Failed", "FAILED"), ("Complete", "STOPPED"), ("Complete", "FAILED"), ("ValidationFailed", "")],
+    [
+        ("Failed", "FAILED"),
+        ("Complete", "STOPPED"),
+        ("Complete", "FAILED"),
+        ("ValidationFailed", ""),
+    ],
 )
 def test_a_run_fails_with_the_reason(api: KubeApi, deployment: str, job: str) -> None:
     jobs = KubeJobs("tinysql")
