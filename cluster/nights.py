@@ -39,7 +39,7 @@ class Night(Record):
     finished: str
     """UTC."""
     cpu_seconds: float
-    """Of what this night made, not of what it found."""
+    """Of everything that depends on the rows of the date."""
     gpu_seconds: float
 
 

@@ -9,6 +9,7 @@ Forgetting removes a manifest, from when on the artifact is not there; its objec
 from collections.abc import Iterable, Mapping
 
 from cluster import champion, nights
+from cluster.errors import UserError
 from cluster.manifest import MANIFEST_NAME, Manifest, list_manifests
 from cluster.store import Store
 
@@ -40,10 +41,18 @@ def expired(store: Store, *, keep_nights: int) -> list[str]:
     return ordered
 
 
-def forget(store: Store, paths: Iterable[str]) -> None:
-    """Removes the manifests, in this order."""
+def forget(store: Store, *, keep_nights: int) -> list[str]:
+    """Removes the manifests of what is expired, and returns their paths.
+
+    Raises UserError when the champion is moved meanwhile, perhaps to what would go next.
+    """
+    before = champion.current(store)
+    paths = expired(store, keep_nights=keep_nights)
     for path in paths:
+        if champion.current(store) != before:
+            raise UserError("the champion was moved meanwhile: run the same command again")
         store.delete(f"{path}/{MANIFEST_NAME}")
+    return paths
 
 
 def _roots(outcomes: Iterable[nights.Night]) -> list[str]:

@@ -40,9 +40,9 @@ def gc(
     """
     older_than = timedelta(hours=older_than_hours)
     found = find_store(store) if dry_run else open_store(store)
-    forgotten = [] if keep_nights is None else expired(found, keep_nights=keep_nights)
-    if not dry_run:
-        forget(found, forgotten)
+    forgotten: list[str] = []
+    if keep_nights is not None:
+        forgotten = (expired if dry_run else forget)(found, keep_nights=keep_nights)
     keys = collect(found, older_than=older_than, dry_run=dry_run)
     if wants_json(json_output):
         about = {"store": store, "dry_run": dry_run, "forgotten": forgotten, "removed": keys}

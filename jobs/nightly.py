@@ -184,7 +184,8 @@ def _outcome(of: str, passed: bool, after: Version | None, results: list[Result]
     gate = by_name["gate"]
     reasons = gate.manifest.metrics["reasons"]
     assert isinstance(reasons, list)
-    made = [result.manifest for result in results if not result.reused]
+    # Whichever attempt made it.
+    of_date = [each.manifest for each in results if _descends(each.step, by_name["fresh"].step)]
     return Night(
         date=of,
         verdict="promoted" if passed else "held",
@@ -199,9 +200,15 @@ def _outcome(of: str, passed: bool, after: Version | None, results: list[Result]
             if result.step.kind.name == "evaluation"
         },
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        cpu_seconds=sum(each.cpu_seconds for each in made),
-        gpu_seconds=sum(each.gpu_seconds for each in made),
+        cpu_seconds=sum(each.cpu_seconds for each in of_date),
+        gpu_seconds=sum(each.gpu_seconds for each in of_date),
     )
+
+
+def _descends(step: Step, ancestor: Step) -> bool:
+    if step.identity == ancestor.identity:
+        return True
+    return any(_descends(parent, ancestor) for parent in step.parents.values())
 
 
 def _built(request: Request, of: date, champion: Step | None) -> dict[str, Step]:

@@ -4,6 +4,7 @@ import pytest
 from artifacts import commit
 
 from cluster.champion import Champion, current, promote
+from cluster.errors import UserError
 from cluster.manifest import list_manifests
 from cluster.nights import Night, record
 from cluster.retention import expired, forget
@@ -89,11 +90,27 @@ def test_forgotten_means_not_there_and_decisions_stay(nights: Store) -> None:
     # A model goes before its rows, and its evaluation before both.
     assert gone.index(path("evaluation", "n1")) < gone.index(path("model", "n1"))
     assert gone.index(path("model", "n1")) < gone.index(path("dataset", "n1"))
-    forget(nights, gone)
+    assert forget(nights, keep_nights=1) == gone
     left = set(list_manifests(nights))
     assert not left & set(gone)
     assert {path("gate", f"n{number}") for number in range(1, 6)} < left
     assert expired(nights, keep_nights=1) == []
+
+
+class Promoting(Store):
+    """Somebody promotes a model while the first manifest is removed."""
+
+    def delete(self, key: str) -> None:
+        super().delete(key)
+        chosen = Champion(path=path("model", "n4"), manifest_sha256="0" * 64)
+        assert promote(self, chosen, over=current(self))
+
+
+def test_a_promotion_meanwhile_ends_it(nights: Store) -> None:
+    with pytest.raises(UserError, match="moved meanwhile"):
+        forget(Promoting(nights.uri), keep_nights=0)
+    assert path("model", "n4") in list_manifests(nights)
+    assert path("model", "n4") not in forget(nights, keep_nights=0)
 
 
 def test_without_nights_nothing_is_forgotten(store: Store) -> None:
