@@ -195,6 +195,7 @@ def test_two_runs_at_once_make_one_artifact(big: tuple[Path, list[Json]]):
     assert_sound_dataset(store, summaries[0]["steps"][0], BIG_ROWS)
 
 
+@pytest.mark.failure
 def test_fanout_survives_the_death_of_anything(
     big: tuple[Path, list[Json]], start: Start, tmp_path: Path
 ):
