@@ -18,9 +18,9 @@ from datetime import timedelta
 
 from cluster.artifact import decode_receipt
 from cluster.backends import STAGING, Listing, StoredObject
+from cluster.graph import LEASE_NAME
 from cluster.lease import hold, is_claimed
 from cluster.manifest import ARTIFACT_OBJECT, MANIFEST_NAME, read_manifest
-from cluster.steps import LEASE_NAME
 from cluster.store import PROBE, Store
 
 _RECORDS = (MANIFEST_NAME, LEASE_NAME)

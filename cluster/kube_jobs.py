@@ -7,6 +7,8 @@ codes of submitters are no evidence (kuberay#3216).
 
 import copy
 import os
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import urllib3
@@ -28,7 +30,7 @@ _STATES: dict[str, State] = {
     "Complete": "succeeded", "Failed": "failed", "ValidationFailed": "failed",
     "Running": "running",
 }
-_REFUSED = (401, 403)
+_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _TIMEOUT = (5, 60)
 """Seconds for a connection and for an answer."""
 
@@ -96,50 +98,48 @@ class KubeJobs:
 
     def start(self, name: str, entrypoint: str) -> bool:
         run = run_of(self.mould(), name, entrypoint)
-        try:
-            self._objects.create_namespaced_custom_object(
-                **_KIND, namespace=self._namespace, body=run, _request_timeout=_TIMEOUT
-            )
-        except ApiException as error:
-            if error.status == 409:
-                return False
-            raise self._explained(error, "create RayJobs") from error
-        except urllib3.exceptions.HTTPError as error:
-            raise OutOfReach(type(error).__name__) from error
-        return True
+        made = self._ask(
+            "create RayJobs", self._objects.create_namespaced_custom_object, **_KIND, body=run,
+            none_at=HTTPStatus.CONFLICT,
+        )  # fmt: skip
+        return made is not None
 
     def _get(self, name: str) -> Manifest | None:
-        try:
-            found: Manifest = self._objects.get_namespaced_custom_object(
-                **_KIND, namespace=self._namespace, name=name, _request_timeout=_TIMEOUT
-            )
-        except ApiException as error:
-            if error.status == 404:
-                return None
-            raise self._explained(error, "get RayJobs") from error
-        except urllib3.exceptions.HTTPError as error:
-            raise OutOfReach(type(error).__name__) from error
+        found: Manifest | None = self._ask(
+            "get RayJobs", self._objects.get_namespaced_custom_object, **_KIND, name=name,
+            none_at=HTTPStatus.NOT_FOUND,
+        )  # fmt: skip
         return found
 
     def _log(self, name: str) -> str:
         """What the submitter of a run has printed, which follows the log of the job."""
         try:
-            pods = self._core.list_namespaced_pod(
-                self._namespace, label_selector=f"job-name={name}", _request_timeout=_TIMEOUT
+            pods = self._ask(
+                "read logs", self._core.list_namespaced_pod, label_selector=f"job-name={name}"
             ).items
             if not pods:
                 return ""
             newest = max(pods, key=lambda pod: pod.metadata.creation_timestamp)
-            log: str = self._core.read_namespaced_pod_log(
-                newest.metadata.name, self._namespace, _request_timeout=_TIMEOUT
+            log: str = self._ask(
+                "read logs", self._core.read_namespaced_pod_log, name=newest.metadata.name
             )
+        except UserError:
+            return ""  # not started yet, or not ours to read: the state is what counts
+        return log
+
+    def _ask(
+        self, what: str, call: Callable[..., Any], *, none_at: HTTPStatus | None = None,
+        **arguments: Any,
+    ) -> Any:  # fmt: skip
+        """What the API server answers to a call; None when its answer has that status."""
+        try:
+            return call(namespace=self._namespace, _request_timeout=_TIMEOUT, **arguments)
         except ApiException as error:
-            if isinstance(self._explained(error, "read logs"), UserError):
-                return ""  # not started yet, or not ours to read: the state is what counts
-            raise OutOfReach(f"status {error.status}") from error
+            if error.status == none_at:
+                return None
+            raise self._explained(error, what) from error
         except urllib3.exceptions.HTTPError as error:
             raise OutOfReach(type(error).__name__) from error
-        return log
 
     def _explained(self, error: ApiException, what: str) -> Exception:
         if error.status in _REFUSED:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cluster.gc import artifact_directories
+from cluster.graph import LEASE_NAME
 from cluster.lease import is_claimed, read_lease
 from cluster.manifest import MANIFEST_NAME
-from cluster.steps import LEASE_NAME
 from cluster.store import Store
 
 STALLED_SECONDS = 60.0

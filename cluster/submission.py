@@ -58,16 +58,11 @@ def submit(cluster: Cluster, name: str, entrypoint: str) -> tuple[str, bool]:
 
     A job of that name that is over stays, and the next one gets a number.
     """
-    number = 1
-    while True:
-        tried = name if number == 1 else f"{name}-{number}"
-        found = cluster.look(tried)
-        if found is None and cluster.start(tried, entrypoint):
-            return tried, True
-        if found is not None and not found.is_over:
-            return tried, False
-        if found is not None:
-            number += 1
+    tried, number = name, 1
+    while (found := cluster.look(tried)) is not None and found.is_over:
+        number += 1
+        tried = f"{name}-{number}"
+    return tried, found is None and cluster.start(tried, entrypoint)
 
 
 def follow(

@@ -22,8 +22,8 @@ from rich.progress import (
 from rich.table import Table
 
 from cluster import logs
+from cluster.graph import Planned, Result
 from cluster.progress import Progress as StepProgress
-from cluster.steps import Planned, Result
 
 _SHOWN = (
     "loss", "exact_match", "execution", "tokens_per_second", "mfu", "fvu", "l0", "dead", "rows"

@@ -17,7 +17,8 @@ import typer
 
 from cluster import logs
 from cluster.errors import UserError
-from cluster.steps import Result, Step
+from cluster.graph import Result
+from cluster.steps import Step
 from jobs.console import stderr_console
 from jobs.kinds import KINDS
 from jobs.recipes import load_recipe

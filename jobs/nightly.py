@@ -24,9 +24,10 @@ from cluster import champion as champions
 from cluster import nights
 from cluster.champion import Champion, Version
 from cluster.errors import IntegrityError, UserError
+from cluster.graph import Result
 from cluster.manifest import read_manifest
 from cluster.nights import Night
-from cluster.steps import Result, Step, taken_step
+from cluster.steps import Step, taken_step
 from cluster.store import Store, find_store, open_store
 from jobs.console import stderr_console
 from jobs.entry import (

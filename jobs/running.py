@@ -11,8 +11,9 @@ from typing import Any
 from rich.console import Console
 
 from cluster.errors import UserError
+from cluster.graph import Planned, Result, plan, run_steps
 from cluster.manifest import capture_provenance
-from cluster.steps import Planned, Result, Step, plan, run_steps
+from cluster.steps import Step
 from cluster.store import Store, find_store, open_store
 from jobs.console import headline, make_progress, plan_table, result_line, stderr_console
 

@@ -23,9 +23,10 @@ from fresh_processes import dataset_of
 
 from cluster.connect import connect, disconnect, num_nodes
 from cluster.errors import UserError
+from cluster.graph import run_steps
 from cluster.manifest import Manifest
 from cluster.progress import SilentProgress
-from cluster.steps import Resources, Step, run_steps
+from cluster.steps import Resources, Step
 from cluster.store import Store, open_store
 from jobs.dataset import KIND
 from jobs.entry import main

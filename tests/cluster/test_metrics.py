@@ -16,10 +16,11 @@ from cluster import metrics
 from cluster.errors import LeaseLost
 from cluster.fanout import Shard, map_shards
 from cluster.gang import run_gang
+from cluster.graph import run_steps
 from cluster.lease import LeaseRecord, hold
 from cluster.metrics import LEASES_LOST, Metric, show_row
 from cluster.progress import SilentProgress
-from cluster.steps import Resources, Step, StepContext, StepKind, run_steps
+from cluster.steps import Resources, Step, StepContext, StepKind
 from cluster.store import Store
 from k8s.gate import watching
 

@@ -13,9 +13,10 @@ import pytest
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from cluster.errors import IntegrityError
+from cluster.graph import Result, plan, run_steps
 from cluster.manifest import Usage, read_manifest
 from cluster.progress import SilentProgress
-from cluster.steps import Resources, Result, Step, StepContext, StepKind, plan, run_steps
+from cluster.steps import Resources, Step, StepContext, StepKind
 from cluster.store import Store, open_store
 
 
@@ -183,7 +184,8 @@ import os, sys, time
 from pathlib import Path
 from pydantic import BaseModel
 from cluster.progress import SilentProgress
-from cluster.steps import Step, StepKind, run_steps
+from cluster.graph import run_steps
+from cluster.steps import Step, StepKind
 from cluster.store import open_store
 class NumberConfig(BaseModel):
     value: int = 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from processes import Started, end, s3_client
+from processes import Start, Started, end, s3_client
 from s3_proxy import Fault, FaultyS3, Request, faulty_s3
 
 _CLI = (sys.executable, "-m", "jobs.cli")
@@ -94,6 +94,15 @@ class Laboratory:
         """Returns once that many shards are done, while the command still runs."""
         # Rarely: the server has the time of one thread of this process, and this takes it away.
         started.wait_until(lambda: self.receipts() >= number, poll=0.3)
+
+    def catch_at_work(
+        self, start: Start, *line: str, environment: Mapping[str, str], receipts: int = 2
+    ) -> Started:
+        """The command, which has done that many shards; the next take long until choose changes."""
+        self.front.choose = slow_uploads
+        started = start(*line, environment=environment)
+        self.wait_for_receipts(started, receipts)
+        return started
 
     def checkpoints(self) -> int:
         """How many checkpoints are there or under way."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 from clusters import ray_cluster
-from laboratory import ROWS, Outcome, laboratory, slow_uploads
+from laboratory import ROWS, Outcome, laboratory
 from networks import network
 from processes import Start
 from s3_proxy import passes
@@ -13,8 +13,8 @@ from s3_proxy import passes
 pytestmark = [pytest.mark.ray, pytest.mark.failure, pytest.mark.timeout(600)]
 
 # The cut lasts until the run has ended without the machine, however long that takes. By default Ray
-# calls a silent machine dead after half a minute, but waits seven for the answers to what it had
-# asked it.
+# calls a silent machine dead after half a minute, but waits minutes for the answers to what it
+# had asked it.
 QUICK_CHECKS = {
     "RAY_grpc_client_keepalive_time_ms": "5000",
     "RAY_grpc_client_keepalive_timeout_ms": "5000",
@@ -31,11 +31,10 @@ def test_worker_node_cut_off_until_the_run_has_ended_without_it(
     with network(2) as net, laboratory(s3_environment, tmp_path, net.gateway) as lab:
         addresses = ",".join(["127.0.0.1", net.gateway, *(host.ip for host in net.hosts)])
         settings = lab.settings | QUICK_CHECKS | {"NO_PROXY": addresses, "no_proxy": addresses}
-        lab.front.choose = slow_uploads
         with ray_cluster(settings, (1, 1), net.hosts) as cluster:
             command = lab.run(ROWS, "--address", cluster.address)
-            started = start(*net.hosts[0].enter, *command, environment=cluster.settings)
-            lab.wait_for_receipts(started)
+            inside = (*net.hosts[0].enter, *command)
+            started = lab.catch_at_work(start, *inside, environment=cluster.settings)
             lost = cluster.family(1)
             net.cut(1)
             lab.front.choose = passes

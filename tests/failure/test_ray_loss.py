@@ -10,7 +10,6 @@ from laboratory import (
     failure_of,
     kill_raylet,
     kill_worker,
-    slow_uploads,
 )
 from processes import Start
 from s3_proxy import passes
@@ -24,11 +23,9 @@ QUICK_LOSS = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
 def test_head_killed_then_the_same_command_on_a_new_cluster(
     lab: Laboratory, start: Start, rows: Outcome
 ) -> None:
-    lab.front.choose = slow_uploads
     with ray_cluster(lab.settings | QUICK_LOSS, (1, 1)) as cluster:
         command = lab.run(ROWS, "--address", cluster.address)
-        started = start(*command, environment=cluster.settings)
-        lab.wait_for_receipts(started)
+        started = lab.catch_at_work(start, *command, environment=cluster.settings)
         cluster.kill_node(0)
         failure_of(started)
     kept = lab.receipts()
@@ -43,9 +40,7 @@ def test_head_killed_then_the_same_command_on_a_new_cluster(
 def test_worker_killed_while_it_works_on_a_shard(
     lab: Laboratory, start: Start, rows: Outcome
 ) -> None:
-    lab.front.choose = slow_uploads
-    started = start(*lab.run(ROWS), environment=lab.settings)
-    lab.wait_for_receipts(started)
+    started = lab.catch_at_work(start, *lab.run(ROWS), environment=lab.settings)
     kill_worker(started, "^ray::dataset")
     lab.front.choose = passes
     lab.assert_as(rows, started.finish())
@@ -61,20 +56,16 @@ def test_worker_killed_while_it_trains(
 
 
 def test_raylet_of_a_worker_node_killed(lab: Laboratory, start: Start, rows: Outcome) -> None:
-    lab.front.choose = slow_uploads
     with ray_cluster(lab.settings, (1, 1)) as cluster:
         command = lab.run(ROWS, "--address", cluster.address)
-        started = start(*command, environment=cluster.settings)
-        lab.wait_for_receipts(started)
+        started = lab.catch_at_work(start, *command, environment=cluster.settings)
         cluster.kill_raylet(1)
         lab.front.choose = passes
         lab.assert_as(rows, started.finish())
 
 
 def test_raylet_of_the_driver_killed(lab: Laboratory, start: Start, rows: Outcome) -> None:
-    lab.front.choose = slow_uploads
-    started = start(*lab.run(ROWS), environment=lab.settings)
-    lab.wait_for_receipts(started)
+    started = lab.catch_at_work(start, *lab.run(ROWS), environment=lab.settings)
     kill_raylet(started)
     failure_of(started)
     lab.front.choose = passes

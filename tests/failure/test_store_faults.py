@@ -3,14 +3,14 @@
 import time
 
 import pytest
-from laboratory import ROWS, Laboratory, Outcome, failure_of, slow_uploads
+from laboratory import ROWS, Laboratory, Outcome, failure_of
 from processes import Start
 from s3_proxy import Choose, Fault, Request, always, in_turn, passes
 
 pytestmark = [pytest.mark.ray, pytest.mark.failure, pytest.mark.timeout(600)]
 
 # Longer than a lease lasts without a heartbeat (20 s) and than all tries of one request (4 s).
-OUTAGE_SECONDS = 30
+OUTAGE_SECONDS = 60
 
 
 def last_line(said: str) -> str:
@@ -22,9 +22,7 @@ def last_line(said: str) -> str:
 def test_outage_stops_the_run_and_the_same_command_goes_on(
     lab: Laboratory, start: Start, rows: Outcome
 ) -> None:
-    lab.front.choose = slow_uploads
-    started = start(*lab.run(ROWS), environment=lab.settings)
-    lab.wait_for_receipts(started)
+    started = lab.catch_at_work(start, *lab.run(ROWS), environment=lab.settings)
     kept, began = lab.receipts(), time.monotonic()
     lab.front.choose = always(Fault.RESET_BEFORE)
     assert "does not answer" in last_line(failure_of(started))
@@ -39,9 +37,7 @@ def test_outage_stops_the_run_and_the_same_command_goes_on(
 def test_credentials_that_expire_are_named_and_new_ones_go_on(
     lab: Laboratory, start: Start, rows: Outcome
 ) -> None:
-    lab.front.choose = slow_uploads
-    started = start(*lab.run(ROWS), environment=lab.settings)
-    lab.wait_for_receipts(started)
+    started = lab.catch_at_work(start, *lab.run(ROWS), environment=lab.settings)
     lab.front.choose = always(Fault.EXPIRED_TOKEN)
     assert "renew the credentials" in last_line(failure_of(started))
     again = start(*lab.run(ROWS), environment=lab.settings)

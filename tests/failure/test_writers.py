@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from laboratory import ROWS, Laboratory, Outcome, call, gc_command, slow_uploads
+from laboratory import ROWS, Laboratory, Outcome, call, gc_command
 from processes import ROOT, Start
 from s3_proxy import Request, passes
 
@@ -43,9 +43,7 @@ def with_clock(lab: Laboratory, hours_ahead: int) -> dict[str, str]:
 def test_clocks_that_differ_by_hours_steal_no_lease_and_collect_nothing(
     lab: Laboratory, start: Start, rows: Outcome
 ) -> None:
-    lab.front.choose = slow_uploads
-    first = start(*lab.run(ROWS), environment=with_clock(lab, -3))
-    lab.wait_for_receipts(first, 1)
+    first = lab.catch_at_work(start, *lab.run(ROWS), environment=with_clock(lab, -3), receipts=1)
     second = start(*lab.run(ROWS), environment=with_clock(lab, 3))
     late = with_clock(lab, 48)
     now = call(["python", "-c", "import time; print(time.time())"], late, lab.folder)

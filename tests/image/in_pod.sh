@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs a command in the root file system $1 as a pod would with the manifests: read-only, but for
 # /tmp, /dev/shm and the home directory, as user 1000 and without capabilities. Needs root; the
-# mounts are this process's own (unshare --mount) and go with it.
+# mounts and processes are its own (unshare --mount --pid --fork) and go with it.
 set -eu
 root=$1
 shift

@@ -14,8 +14,9 @@ from pydantic import BaseModel
 
 from cluster.artifact import ArtifactRef
 from cluster.errors import UserError
+from cluster.graph import Result, run_steps
 from cluster.progress import SilentProgress
-from cluster.steps import Result, Step, StepContext, StepKind, run_steps
+from cluster.steps import Step, StepContext, StepKind
 from cluster.store import open_store
 from jobs import forgetting, mixture
 from jobs.kinds import KINDS

@@ -10,8 +10,9 @@ import pytest
 from pydantic import BaseModel
 
 from cluster.errors import UserError
+from cluster.graph import Result, run_steps
 from cluster.progress import SilentProgress
-from cluster.steps import Result, Step, StepContext, StepKind, run_steps
+from cluster.steps import Step, StepContext, StepKind
 from cluster.store import open_store
 from jobs import pairs as step_of_pairs
 from jobs.data_pairs import pairs

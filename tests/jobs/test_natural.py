@@ -17,9 +17,9 @@ import pytest
 from processes import ROOT, Start, Started
 
 from cluster.errors import UserError
+from cluster.graph import Result, run_steps
 from cluster.identity import canonical_json
 from cluster.progress import SilentProgress
-from cluster.steps import Result, run_steps
 from cluster.store import open_store
 from jobs.kinds import KINDS
 from jobs.recipes import load_recipe

@@ -17,7 +17,8 @@ import pytest
 from pydantic import BaseModel
 
 from cluster.errors import UserError
-from cluster.steps import Step, StepKind, run_steps
+from cluster.graph import run_steps
+from cluster.steps import Step, StepKind
 from cluster.store import open_store
 from jobs import data_export, data_import, data_stats, export, imported
 from jobs.entry import main
