@@ -17,7 +17,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 
 from cluster.errors import UserError
-from cluster.submission import Look, OutOfReach, State
+from cluster.submission import Look, OutOfReach, Run, State
 
 Manifest = dict[str, Any]
 
@@ -25,7 +25,9 @@ MOULD = "tinysql"
 """Its name."""
 QUEUE = "tinysql/queue"
 """Its annotation with the queue of Kueue that runs wait in, if any."""
-_KIND = {"group": "ray.io", "version": "v1", "plural": "rayjobs"}
+_RUN = "tinysql/run"
+"""The label with the name of a run."""
+_KIND: dict[str, Any] = {"group": "ray.io", "version": "v1", "plural": "rayjobs"}
 _STATES: dict[str, State] = {
     "Complete": "succeeded", "Failed": "failed", "ValidationFailed": "failed",
     "Running": "running",
@@ -40,7 +42,7 @@ def run_of(mould: Manifest, name: str, entrypoint: str) -> Manifest:
     spec = copy.deepcopy(mould["spec"])
     spec |= {"suspend": False, "entrypoint": entrypoint}
     written = mould["metadata"]
-    labels = {**written.get("labels", {}), "tinysql/run": name}
+    labels = {**written.get("labels", {}), _RUN: name}
     if queue := written.get("annotations", {}).get(QUEUE):
         # Not a label of the mould, which a queue would start.
         labels["kueue.x-k8s.io/queue-name"] = queue
@@ -51,6 +53,15 @@ def run_of(mould: Manifest, name: str, entrypoint: str) -> Manifest:
         "apiVersion": mould["apiVersion"], "kind": mould["kind"], "metadata": metadata,
         "spec": spec,
     }  # fmt: skip
+
+
+def _standing(found: Manifest) -> tuple[State, str]:
+    """The state of a RayJob, and what is said of it."""
+    status = found.get("status", {})
+    state = _STATES.get(status.get("jobDeploymentStatus", ""), "waiting")
+    if state == "succeeded" and status.get("jobStatus") != "SUCCEEDED":
+        state = "failed"
+    return state, " ".join(filter(None, [status.get("reason"), status.get("message")]))
 
 
 class KubeJobs:
@@ -89,12 +100,7 @@ class KubeJobs:
         found = self._get(name)
         if found is None:
             return None
-        status = found.get("status", {})
-        state = _STATES.get(status.get("jobDeploymentStatus", ""), "waiting")
-        if state == "succeeded" and status.get("jobStatus") != "SUCCEEDED":
-            state = "failed"
-        why = " ".join(filter(None, [status.get("reason"), status.get("message")]))
-        return Look(state, why, self._log(name))
+        return Look(*_standing(found), self._log(name))
 
     def start(self, name: str, entrypoint: str) -> bool:
         run = run_of(self.mould(), name, entrypoint)
@@ -103,6 +109,17 @@ class KubeJobs:
             none_at=HTTPStatus.CONFLICT,
         )  # fmt: skip
         return made is not None
+
+    def runs(self) -> list[Run]:
+        found = self._ask(
+            "list RayJobs", self._objects.list_namespaced_custom_object, **_KIND,
+            label_selector=_RUN,
+        )  # fmt: skip
+        runs = (
+            Run(each["metadata"]["name"], *_standing(each), each["metadata"]["creationTimestamp"])
+            for each in found["items"]
+        )
+        return sorted(runs, key=lambda run: run.submitted)
 
     def _get(self, name: str) -> Manifest | None:
         found: Manifest | None = self._ask(

@@ -1,13 +1,15 @@
 """Jobs of a Ray cluster, through its dashboard."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
 from ray.exceptions import AuthenticationError
-from ray.job_submission import JobStatus, JobSubmissionClient
+from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from cluster.errors import UserError
-from cluster.submission import Look, OutOfReach, State
+from cluster.submission import NAMED, Look, OutOfReach, Run, State
 
 _STATES: dict[JobStatus, State] = {
     JobStatus.PENDING: "waiting",
@@ -40,18 +42,10 @@ class RayJobs:
             ) from error
 
     def look(self, name: str) -> Look | None:
-        try:
-            # The state before the log, so that the log of a job that is over is whole.
-            found = self._client.get_job_info(name)
-            log = self._client.get_job_logs(name)
-        except (requests.RequestException, ConnectionError) as error:
-            raise OutOfReach(type(error).__name__) from error
-        except RuntimeError as error:
-            if "status code 404" in str(error):
-                return None
-            raise OutOfReach(str(error).partition(":")[0]) from error
-        state = _STATES[found.status]
-        return Look(state, (found.message or "").strip() if state == "failed" else "", log)
+        # The state before the log, so that the log of a job that is over is whole.
+        found = self._ask(self._client.get_job_info, name)
+        log = None if found is None else self._ask(self._client.get_job_logs, name)
+        return None if log is None else Look(*_standing(found), log)
 
     def start(self, name: str, entrypoint: str) -> bool:
         try:
@@ -65,3 +59,33 @@ class RayJobs:
                 return False
             raise UserError(f"Ray refuses the job: {error}") from error
         return True
+
+    def runs(self) -> list[Run]:
+        found = self._ask(self._client.list_jobs)
+        runs = (
+            Run(each.submission_id, *_standing(each), _utc(each.start_time))
+            for each in found
+            if (each.submission_id or "").startswith(NAMED)
+        )
+        return sorted(runs, key=lambda run: run.submitted)
+
+    def _ask(self, call: Callable[..., Any], *arguments: str) -> Any:
+        """What the dashboard answers to a call; None when it knows no such job."""
+        try:
+            return call(*arguments)
+        except (requests.RequestException, ConnectionError) as error:
+            raise OutOfReach(type(error).__name__) from error
+        except RuntimeError as error:
+            if "status code 404" in str(error):
+                return None
+            raise OutOfReach(str(error).partition(":")[0]) from error
+
+
+def _standing(found: JobDetails) -> tuple[State, str]:
+    """The state of a job, and what is said of it where it failed."""
+    state = _STATES[found.status]
+    return state, (found.message or "").strip() if state == "failed" else ""
+
+
+def _utc(milliseconds: int | None) -> str:
+    return datetime.fromtimestamp((milliseconds or 0) / 1000, UTC).isoformat(timespec="seconds")

@@ -15,6 +15,8 @@ from cluster.identity import digest
 State = Literal["waiting", "running", "succeeded", "failed"]
 PATIENCE_SECONDS = 600.0
 """How long a cluster may be out of reach."""
+NAMED = "tinysql-"
+"""How names of jobs begin."""
 _POLL_SECONDS = 2.0
 
 
@@ -33,6 +35,18 @@ class Look:
         return self.state in ("succeeded", "failed")
 
 
+@dataclass(frozen=True)
+class Run:
+    """A job that was submitted under a name of ours."""
+
+    name: str
+    state: State
+    why: str
+    """What the cluster says of it, or nothing."""
+    submitted: str
+    """UTC, ISO 8601."""
+
+
 class OutOfReach(Exception):
     """The cluster does not answer now."""
 
@@ -46,11 +60,15 @@ class Cluster(Protocol):
     def start(self, name: str, entrypoint: str) -> bool:
         """Starts a job; False when there is one of this name. Raises OutOfReach."""
 
+    def runs(self) -> list[Run]:
+        """The jobs that were submitted, those that are over as long as the cluster knows them,
+        oldest first. Raises OutOfReach."""
+
 
 def job_name(recipe: str, made: object) -> str:
     """A name of at most 30 letters, digits and -, the same for the same `made`."""
     words = "".join(each if each.isalnum() and each.isascii() else "-" for each in recipe.lower())
-    return f"tinysql-{words.strip('-')[:12].strip('-')}-{digest(made)[:8]}"
+    return f"{NAMED}{words.strip('-')[:12].strip('-')}-{digest(made)[:8]}"
 
 
 def submit(cluster: Cluster, name: str, entrypoint: str) -> tuple[str, bool]:

@@ -1,6 +1,6 @@
-"""The status verb: what a store is being filled with, what has stopped, and what it all cost.
+"""The status verb: which runs there are, who makes what, what has stopped, what it all cost.
 
-    python -m jobs.status --store s3://bucket/prefix
+    python -m jobs.status --store s3://bucket/prefix --kubernetes
 """
 
 import json
@@ -11,13 +11,19 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from cluster.errors import UserError
 from cluster.manifest import Manifest, list_manifests
 from cluster.status import Unfinished, unfinished
 from cluster.store import find_store
+from cluster.submission import OutOfReach, Run
+from jobs.clusters import Address, Kubernetes, Namespace, find_cluster
 from jobs.entry import DEFAULT_STORE, Json, StoreUri, main, wants_json
 
 _HOUR = 3600.0
-_STYLES = {"working": "green", "stalled": "red", "left": "yellow"}
+_STYLES = {
+    "working": "green", "stalled": "red", "left": "yellow",
+    "waiting": "yellow", "running": "green", "succeeded": "dim", "failed": "red",
+}  # fmt: skip
 
 CpuPrice = Annotated[float, typer.Option(help="Price of an hour of one CPU core.", min=0.0)]
 GpuPrice = Annotated[float, typer.Option(help="Price of an hour of one GPU.", min=0.0)]
@@ -27,12 +33,18 @@ def status(
     store: StoreUri = DEFAULT_STORE,
     cpu_price: CpuPrice = 0.0,
     gpu_price: GpuPrice = 0.0,
+    address: Address = None,
+    kubernetes: Kubernetes = False,
+    namespace: Namespace = "tinysql",
     json_output: Json = None,
 ) -> None:
-    """Show who works on what, what has stalled, and hours and cost of every artifact.
+    """Show a cluster's runs, who works on what, what has stalled, and hours and cost of artifacts.
 
-    Example: tinysql status --store s3://bucket/prefix --cpu-price 0.05 --gpu-price 2.5
+    Example: tinysql status --store s3://bucket/prefix --kubernetes --gpu-price 2.5
     """
+    if kubernetes and address:
+        raise UserError("expected one of --address http://HEAD:8265 and --kubernetes, or neither")
+    runs = _runs(address, namespace) if kubernetes or address else None
     found = find_store(store)
     waiting = unfinished(found)
     costs = [
@@ -42,12 +54,38 @@ def status(
         )
     ]
     if wants_json(json_output):
-        about = {"store": store, "unfinished": [asdict(each) for each in waiting]}
+        about = {
+            "store": store,
+            "runs": None if runs is None else [asdict(each) for each in runs],
+            "unfinished": [asdict(each) for each in waiting],
+        }
         print(json.dumps({**about, "artifacts": costs}))  # noqa: T201
         return
     console = Console()
+    if runs is not None:
+        console.print(_run_table(runs) if runs else "no runs")
     console.print(_unfinished_table(waiting) if waiting else "nothing is unfinished")
     console.print(_cost_table(costs))
+
+
+def _runs(address: str | None, namespace: str) -> list[Run]:
+    try:
+        return find_cluster(address, namespace).runs()
+    except OutOfReach as error:
+        raise UserError(f"the cluster does not answer: {error}; try again") from error
+
+
+def _run_table(runs: list[Run]) -> Table:
+    table = Table("run", "state", "submitted", Column("why", overflow="fold"), title="Runs",
+                  title_justify="left")  # fmt: skip
+    for each in runs:
+        state = f"[{_STYLES[each.state]}]{each.state}[/]"
+        table.add_row(each.name, state, _minute(each.submitted), each.why)
+    return table
+
+
+def _minute(utc: object) -> str:
+    return str(utc)[:16].replace("T", " ")
 
 
 def _cost(path: str, manifest: Manifest, cpu_price: float, gpu_price: float) -> dict[str, object]:
@@ -85,8 +123,7 @@ def _cost_table(costs: list[dict[str, object]]) -> Table:
             sums[name] += float(str(each[name]))
         took = f"{float(str(each['seconds'])):.1f} s"
         numbers = (f"{float(str(each[name])):.3f}" for name in sums)
-        finished = str(each["finished"])[:16].replace("T", " ")
-        table.add_row(str(each["path"]), finished, took, *numbers)
+        table.add_row(str(each["path"]), _minute(each["finished"]), took, *numbers)
     table.add_section()
     table.add_row("all", "", "", *(f"{value:.3f}" for value in sums.values()))
     return table

@@ -19,7 +19,8 @@ import typer
 import yaml
 
 from cluster.errors import UserError
-from cluster.submission import Cluster, OutOfReach, follow, job_name, submit
+from cluster.submission import OutOfReach, follow, job_name, submit
+from jobs.clusters import Address, Kubernetes, Namespace, find_cluster
 from jobs.console import stderr_console
 from jobs.entry import Json, Overrides, main, wants_json
 from jobs.kinds import KINDS
@@ -31,13 +32,6 @@ Verb = Literal["pipeline", "nightly"]
 RecipeName = Annotated[
     str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or a .yaml file.")
 ]
-Address = Annotated[
-    str | None, typer.Option(help="Dashboard of a Ray cluster, such as http://HEAD:8265.")
-]
-Kubernetes = Annotated[
-    bool, typer.Option("--kubernetes", help="A RayJob, made from the one in the namespace.")
-]
-Namespace = Annotated[str, typer.Option(help="Kubernetes namespace.")]
 Store = Annotated[
     str | None,
     typer.Option(help="s3://bucket/prefix. Default: on Kubernetes, that of the installation."),
@@ -96,7 +90,7 @@ def submit_run(
         if only_print:
             _print(name, command, namespace if kubernetes else None)
             return
-        found = _cluster(address, namespace, folder)
+        found = find_cluster(address, namespace, folder)
         try:
             name, is_new = submit(found, name, command)
         except OutOfReach as error:
@@ -140,17 +134,6 @@ def _command(verb: Verb, recipe: str, store: str | None, options: Sequence[str])
     # None: workers have TINYSQL_STORE. KubeRay's submitter, whose shell reads this, has not.
     where = [] if store is None else ["--store", store]
     return shlex.join([*module, *where, *options])
-
-
-def _cluster(address: str | None, namespace: str, folder: str | None) -> Cluster:
-    # Only now: either takes a second to import.
-    if address is not None:
-        from cluster.ray_jobs import RayJobs  # noqa: PLC0415
-
-        return RayJobs(address, folder)
-    from cluster.kube_jobs import KubeJobs  # noqa: PLC0415
-
-    return KubeJobs(namespace)
 
 
 def _print(name: str, command: str, namespace: str | None) -> None:

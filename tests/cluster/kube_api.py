@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlparse
 
 import yaml
 
+CREATED = "2026-11-21T00:00:00Z"
 TOKEN = "a-token-of-a-service-account"
 
 
@@ -63,7 +64,13 @@ class _Handler(BaseHTTPRequestHandler):
             return
         api, path = self.server.api, urlparse(self.path)
         parts = path.path.strip("/").split("/")
-        if parts[-2] == "rayjobs":
+        if parts[-1] == "rayjobs":
+            label = parse_qs(path.query)["labelSelector"][0]
+            items = [
+                job for job in api.ray_jobs.values() if label in job["metadata"].get("labels", {})
+            ]
+            self._answer(200, {"kind": "RayJobList", "items": items})
+        elif parts[-2] == "rayjobs":
             found = api.ray_jobs.get(parts[-1])
             self._answer(200 if found else 404, found or {"reason": "NotFound"})
         elif parts[-1] == "pods":
@@ -87,6 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif name in api.ray_jobs:
             self._answer(409, {"reason": "AlreadyExists"})
         else:
+            body["metadata"]["creationTimestamp"] = CREATED
             api.ray_jobs[name] = body
             self._answer(201, body)
 
@@ -103,8 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _pods(self, name: str) -> list[dict[str, Any]]:
         if name not in self.server.api.logs:
             return []
-        created = "2026-11-21T00:00:00Z"
-        return [{"metadata": {"name": f"{name}-pod", "creationTimestamp": created}}]
+        return [{"metadata": {"name": f"{name}-pod", "creationTimestamp": CREATED}}]
 
     def _answer(self, status: int, body: object) -> None:
         self._send(status, json.dumps(body).encode(), "application/json")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kube_api import KubeApi, kube_api
+from kube_api import CREATED, KubeApi, kube_api
 
 from cluster import submission
 from cluster.errors import UserError
 from cluster.kube_jobs import QUEUE, KubeJobs, run_of
-from cluster.submission import OutOfReach, follow, job_name, submit
+from cluster.submission import OutOfReach, Run, follow, job_name, submit
 
 MOULD = yaml.safe_load(
     (Path(__file__).resolve().parents[2] / "k8s/base/ray-job.yaml").read_text(encoding="utf-8")
@@ -108,6 +108,20 @@ def test_a_run_fails_with_the_reason(api: KubeApi, deployment: str, job: str) ->
     said: list[str] = []
     assert not follow(jobs, "run", lambda _: None, said.append)
     assert said == ["run: failed, AppFailed exit code 2"]
+
+
+def test_the_runs_of_a_namespace_are_those_that_were_submitted(api: KubeApi) -> None:
+    jobs = KubeJobs("tinysql")
+    assert jobs.runs() == []
+    for name in ("one", "two"):
+        jobs.start(name, "true")
+    api.set_status("one", "Failed", "FAILED", reason="AppFailed", message="exit code 2")
+    assert jobs.runs() == [
+        Run("one", "failed", "AppFailed exit code 2", CREATED), Run("two", "waiting", "", CREATED)
+    ]  # fmt: skip
+    api.broken = 1
+    with pytest.raises(OutOfReach):
+        jobs.runs()
 
 
 def test_runs_wait_in_the_queue_that_the_mould_names() -> None:

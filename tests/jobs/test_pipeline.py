@@ -286,6 +286,13 @@ def test_submitted_job_runs_the_recipe_on_s3_and_fails_when_a_step_does(
     assert (outcome["submitted"], outcome["succeeded"]) == (True, True)
     assert "tiny" in outcome["job"] and "execution accuracy" in done.stderr
 
+    seen = tinysql(
+        "status", "--store", store, "--address", cluster.dashboard, environment=settings
+    )
+    assert seen.returncode == 0, seen.stderr
+    (run,) = summary_of(seen.stdout)["runs"]
+    assert (run["name"], run["state"]) == (outcome["job"], "succeeded")
+
     planned = tinysql("run", str(TINY), "--store", store, "--dry-run", environment=settings)
     assert planned.returncode == 0, planned.stderr
     plan = summary_of(planned.stdout)["plan"]

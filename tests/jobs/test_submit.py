@@ -31,6 +31,23 @@ def test_a_mistake_is_one_line(tinysql: Tinysql, arguments: list[str], said: str
     assert len(ended.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([*RAY, "--kubernetes"], "expected one of --address"),
+        (RAY, "no dashboard answers"),
+        (["--kubernetes"], "neither a service account nor a kubeconfig"),
+    ],
+)
+def test_a_cluster_whose_runs_cannot_be_listed(
+    tinysql: Tinysql, arguments: list[str], said: str
+) -> None:
+    ended = tinysql("status", *arguments)
+    assert ended.returncode == 2, ended.stderr
+    assert said in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
 def test_what_would_be_submitted(tinysql: Tinysql, tmp_path: Path) -> None:
     def printed(recipe: str, *arguments: str) -> dict[str, str]:
         ended = tinysql("submit", recipe, *RAY, "--print", *arguments)

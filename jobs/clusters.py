@@ -1,0 +1,31 @@
+"""Which cluster a command means."""
+
+from typing import Annotated
+
+import typer
+
+from cluster.submission import Cluster
+
+Address = Annotated[
+    str | None, typer.Option(help="Dashboard of a Ray cluster, such as http://HEAD:8265.")
+]
+Kubernetes = Annotated[
+    bool, typer.Option("--kubernetes", help="The cluster of KUBECONFIG, or of this pod.")
+]
+Namespace = Annotated[str, typer.Option(help="Kubernetes namespace.")]
+
+
+def find_cluster(address: str | None, namespace: str, working_dir: str | None = None) -> Cluster:
+    """The Ray cluster at an address, or with None the namespace of Kubernetes.
+
+    working_dir: a folder that jobs on a Ray cluster start in. Raises UserError when it is not to be
+    found.
+    """
+    # Only now: either takes a second to import.
+    if address is not None:
+        from cluster.ray_jobs import RayJobs  # noqa: PLC0415
+
+        return RayJobs(address, working_dir)
+    from cluster.kube_jobs import KubeJobs  # noqa: PLC0415
+
+    return KubeJobs(namespace)
