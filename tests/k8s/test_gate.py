@@ -55,25 +55,26 @@ def test_what_is_there_passes(folder: str) -> None:
 
 
 def test_all_components_go_together(tmp_path: Path) -> None:
-    """As somebody's own installation would list them, the one that copies the mould last."""
-    folder = K8S / "components"
-    names = sorted(path.name for path in folder.iterdir() if path.name != "ray-cron-job")
+    """As somebody's own installation would list them, those that copy the mould last."""
+    folder, copying = K8S / "components", ["ray-cluster", "ray-cron-job"]
+    names = sorted(path.name for path in folder.iterdir() if path.name not in copying)
     chosen = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "namespace": "tinysql",
         "resources": [os.path.relpath(K8S / "base", tmp_path)],
         "components": [
-            os.path.relpath(folder / name, tmp_path) for name in [*names, "ray-cron-job"]
+            os.path.relpath(folder / name, tmp_path) for name in [*names, *copying]
         ],
     }
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(chosen))
     manifests = built(tmp_path)
     assert [str(problem) for problem in check(manifests, DEFINITIONS)] == []
-    mould, cron = (
+    mould, cluster, cron = (
         next(each for each in manifests if each["kind"] == kind)
-        for kind in ("RayJob", "RayCronJob")
+        for kind in ("RayJob", "RayCluster", "RayCronJob")
     )
+    assert cluster["spec"] == mould["spec"]["rayClusterSpec"]
     copied = ("rayClusterSpec", "submitterPodTemplate", "backoffLimit")
     assert all(cron["spec"]["jobTemplate"][name] == mould["spec"][name] for name in copied)
 
