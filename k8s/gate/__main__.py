@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from k8s.gate import agreement, core, crds, operator, policy, watching
+from k8s.gate import agreement, core, crds, network, operator, policy, watching
 from k8s.gate.build import NotBuilt, built
 from k8s.gate.manifests import Manifest
 from k8s.gate.problem import Problem
@@ -58,6 +58,7 @@ def check(manifests: list[Manifest], definitions: Path | None) -> Iterator[Probl
     yield from core.check(manifests)
     yield from operator.check(manifests)
     yield from policy.check(manifests)
+    yield from network.check(manifests)
     yield from watching.check(manifests)
     yield from agreement.check(manifests)
 

@@ -136,33 +136,6 @@ def _namespace(manifests: list[Manifest]) -> Iterator[Problem]:
             yield Problem(title(manifest), "metadata.namespace", "is missing")
 
 
-def _network(manifests: list[Manifest]) -> Iterator[Problem]:
-    policies = [each for each in manifests if each["kind"] == "NetworkPolicy"]
-    denies = [
-        each for each in policies
-        if not at(each, "spec.podSelector")
-        and {"Ingress", "Egress"} <= set(at(each, "spec.policyTypes") or ())
-        and not at(each, "spec.ingress") and not at(each, "spec.egress")
-    ]  # fmt: skip
-    whole = "the installation"
-    if not denies:
-        yield Problem(whole, "", "no NetworkPolicy denies what the others do not allow")
-    allowed = {
-        port.get("port")
-        for policy in policies
-        for rule in at(policy, "spec.egress") or ()
-        for port in rule.get("ports", ())
-    }
-    for port, what in ((53, "names are not resolved"), (443, "S3 and the Hub are out of reach")):
-        if port not in allowed:
-            yield Problem(whole, "", f"no NetworkPolicy lets port {port} out: {what}")
-    for policy in policies:
-        for number, rule in enumerate(at(policy, "spec.ingress") or ()):
-            if not rule.get("from"):
-                where = f"spec.ingress.{number}"
-                yield Problem(title(policy), where, "anybody may come in: say who, in from")
-
-
 def _exposed(manifests: list[Manifest]) -> Iterator[Problem]:
     for manifest in manifests:
         if manifest["kind"] == "Ingress":
@@ -238,5 +211,5 @@ def amount(written: str | int | float) -> float:
 
 
 _RULES: tuple[Callable[[list[Manifest]], Iterator[Problem]], ...] = (
-    _pods, _autoscaler, _ray, _namespace, _network, _exposed, _secrets, _references, _fits,
+    _pods, _autoscaler, _ray, _namespace, _exposed, _secrets, _references, _fits,
 )  # fmt: skip

@@ -11,7 +11,8 @@ from typing import Any
 import promql_parser
 
 from cluster.metrics import METRICS, PREFIX
-from k8s.gate.manifests import Manifest, at, pods, title
+from k8s.gate.manifests import Manifest, at, title
+from k8s.gate.network import admits_outsiders, labels_of
 from k8s.gate.problem import Problem
 
 TRAINING = frozenset(
@@ -93,24 +94,18 @@ def _untold(manifest: Manifest) -> Iterator[Problem]:
 
 def _out_of_reach(monitor: Manifest, manifests: list[Manifest]) -> Iterator[Problem]:
     """Ports that no container has, or that no other namespace may reach."""
-    ports = {
-        port["name"]: port["containerPort"]
-        for _, _, pod in pods(manifests)
+    policies = [each for each in manifests if each["kind"] == "NetworkPolicy"]
+    having = [
+        (port["name"], port["containerPort"], labels)
+        for pod, labels in labels_of(manifests)
         for container in at(pod, "spec.containers") or ()
         for port in container.get("ports", ())
-    }
-    admitted = {
-        port.get("port")
-        for policy in manifests
-        if policy["kind"] == "NetworkPolicy"
-        for rule in at(policy, "spec.ingress") or ()
-        if any("namespaceSelector" in who for who in rule.get("from", ()))
-        for port in rule.get("ports", ())
-    }
+    ]
     for number, endpoint in enumerate(at(monitor, "spec.podMetricsEndpoints") or ()):
         where, name = f"spec.podMetricsEndpoints.{number}", endpoint.get("port")
-        if name not in ports:
+        found = [(port, labels) for known, port, labels in having if known == name]
+        if not found:
             yield Problem(title(monitor), where, f"no container has a port {name}")
-        elif ports[name] not in admitted:
-            message = f"no NetworkPolicy lets another namespace reach port {ports[name]}"
+        for port in {port for port, own in found if not admits_outsiders(policies, own, port)}:
+            message = f"no NetworkPolicy lets another namespace reach port {port}"
             yield Problem(title(monitor), where, message)

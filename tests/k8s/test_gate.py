@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from k8s.gate import agreement, core, crds, operator, policy, watching
+from k8s.gate import agreement, core, crds, network, operator, policy, watching
 from k8s.gate.__main__ import check, definitions_folder
 from k8s.gate.build import NotBuilt, builder, built
 from k8s.gate.manifests import Manifest, title
@@ -28,6 +28,7 @@ CHECKS = {
     "core": core.check,
     "operator": operator.check,
     "policy": policy.check,
+    "network": network.check,
     "watching": watching.check,
     "agreement": agreement.check,
 }
