@@ -129,6 +129,15 @@ def test_seven_nights(cluster: RayCluster, bucket: str, tinysql: Tinysql, start:
     assert nights[2]["champion"] == nights[1]["champion"] != nights[2]["challenger"]
     assert all(has_page(cluster, bucket, each["gate"]) for each in nights)
 
+    # Killed between the promotion and the record of it.
+    record = f"runs/nights/{promoted[-1]}/night.json"
+    s3_client(cluster.settings["AWS_ENDPOINT_URL"]).delete_object(Bucket=bucket, Key=record)
+    night(promoted[-1])
+    assert [each | {"finished": ""} for each in asked("nights")] == [
+        each | {"finished": ""} for each in nights
+    ]
+    assert asked("history") == versions
+
     back = tinysql("rollback", "--store", store, "--json", environment=cluster.settings)
     assert json.loads(back.stdout)["path"] == versions[-2]["path"]
     assert asked("history")[-1]["path"] == versions[-2]["path"]
