@@ -84,12 +84,19 @@ def test_other_items_cannot_be_compared() -> None:
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0.19, True), (0.21, False)])
 def test_speed(seconds: float, expected: bool) -> None:
-    (check,) = judge_speed("frozen", 0.1, seconds, CONFIG)
+    (check,) = judge_speed("frozen", 0.1, seconds, CONFIG, comparable=True)
     assert check.passed is expected
 
 
+def test_speed_by_other_code_stops_nobody() -> None:
+    (check,) = judge_speed("frozen", 0.1, 9.9, CONFIG, comparable=False)
+    assert check.passed is None
+    assert "proves nothing" in check.words
+
+
 def test_speed_may_be_left_out() -> None:
-    assert judge_speed("frozen", 0.1, 9.9, CONFIG.model_copy(update={"max_slowdown": None})) == []
+    config = CONFIG.model_copy(update={"max_slowdown": None})
+    assert judge_speed("frozen", 0.1, 9.9, config, comparable=True) == []
 
 
 def test_decision_follows_from_the_checks() -> None:
