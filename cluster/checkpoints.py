@@ -95,9 +95,12 @@ def drop_unusable_snapshot(store: Store, root: str, ray_version: str) -> None:
         return
     try:
         state = json.loads(text)
-        names = [result["checkpoint_dir_name"] for result in state["checkpoint_results"]]
-        usable = state["ray_version"] == ray_version
-    except (ValueError, KeyError, TypeError):
+        results = state["checkpoint_results"]
+        names = [result["checkpoint_dir_name"] for result in results]
+        # Numbers that JSON does not have come back as null, which cannot be compared.
+        compared = not any(None in result["metrics"].values() for result in results)
+        usable = state["ray_version"] == ray_version and compared
+    except (ValueError, KeyError, TypeError, AttributeError):
         usable, names = False, []
     if not usable or not all(store.list(f"{root}/{name}/") for name in names):
         _log.warning("%s is not usable, dropping it", key)

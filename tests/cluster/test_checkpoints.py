@@ -66,14 +66,22 @@ def test_find_checkpoint_without_any_leaves_nothing(local_store: Store, tmp_path
 
 @pytest.mark.parametrize(
     ("version", "text", "kept"),
-    [("1.0", None, True), ("2.0", None, False), ("1.0", b'{"cut', False), ("1.0", b"{}", False)],
+    [
+        ("1.0", {"validation_loss": 0.5}, True),
+        ("2.0", {"validation_loss": 0.5}, False),
+        ("1.0", {"validation_loss": None}, False),
+        ("1.0", b'{"cut', False),
+        ("1.0", b"{}", False),
+    ],
 )
 def test_drop_unusable_snapshot(
-    local_store: Store, tmp_path: Path, version: str, text: bytes | None, kept: bool
+    local_store: Store, tmp_path: Path, version: str, text: bytes | dict, kept: bool
 ):
-    results = [{"checkpoint_dir_name": put(local_store, tmp_path, 2)}]
-    state = {"ray_version": "1.0", "checkpoint_results": results}
+    if isinstance(text, dict):
+        result = {"checkpoint_dir_name": put(local_store, tmp_path, 2), "metrics": text}
+        state = {"ray_version": "1.0", "checkpoint_results": [result]}
+        text = json.dumps(state).encode()
     key = f"{ROOT}/checkpoint_manager_snapshot.json"
-    local_store.write(key, json.dumps(state).encode() if text is None else text)
+    local_store.write(key, text)
     drop_unusable_snapshot(local_store, ROOT, version)
     assert local_store.exists(key) == kept

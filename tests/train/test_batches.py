@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tinysql.train.batches import batch_order, make_batch, total_weight, with_fewer_prompts
+from tinysql.train.batches import batch_order, make_batch, total_weight
 from tinysql.train.rows import TokenizedRows
 
 # Two rows: prompt [5, 6, 7] with SQL [8, 9], and prompt [5] with SQL [4].
@@ -97,11 +97,28 @@ def test_total_weight_is_the_sum_of_the_weights(
 
 def test_fewer_prompt_tokens_weigh_as_much_together_and_the_sql_as_before() -> None:
     rows = TokenizedRows(np.arange(4000, dtype=np.int32), np.array([0, 4000]), np.array([3500]))
-    batch = make_batch(rows, np.array([0]), prompt_weight=0.2, device="cpu")
-    torch.manual_seed(0)
-    fewer = with_fewer_prompts(batch, 0.25).weights
-    on_prompt = torch.isclose(batch.weights, torch.tensor(0.2))
+    batch, fewer = (
+        make_batch(rows, np.array([0]), prompt_weight=0.2, device="cpu", prompt_share=share).weights
+        for share in (1.0, 0.25)
+    )
+    on_prompt = torch.isclose(batch, torch.tensor(0.2))
     assert sorted({round(each, 3) for each in fewer[on_prompt].tolist()}) == [0.0, 0.8]
     assert fewer[on_prompt].sum().item() == pytest.approx(0.2 * 3499, rel=0.1)
-    assert torch.equal(fewer[~on_prompt], batch.weights[~on_prompt])
-    assert with_fewer_prompts(batch, 1.0) is batch
+    assert torch.equal(fewer[~on_prompt], batch[~on_prompt])
+
+
+def test_a_row_has_the_same_prompt_tokens_drawn_alone_among_others_and_packed() -> None:
+    ends = np.arange(0, 401, 40)
+    rows = TokenizedRows(np.arange(400, dtype=np.int32), ends, np.full(10, 30))
+
+    def drawn(*numbers: int, seed: int = 0, pack_tokens: int | None = None) -> set[int]:
+        """The tokens with a loss."""
+        batch = make_batch(
+            rows, np.array(numbers), prompt_weight=0.5, device="cpu", pack_tokens=pack_tokens,
+            prompt_share=0.5, seed=(0, seed),
+        )  # fmt: skip
+        return set(batch.input_ids[batch.weights > 0].tolist())
+
+    assert drawn(3) | drawn(7) == drawn(7, 3) == drawn(3, 7, pack_tokens=100)
+    assert drawn(3) != drawn(3, seed=1)
+    assert {token - 40 for token in drawn(4)} != drawn(3)

@@ -79,6 +79,23 @@ def test_weights_that_are_no_numbers_are_never_kept(splits: Splits, tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
+def test_nothing_is_kept_at_a_notice_after_the_loss_was_no_number(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "ASK_SECONDS", 0.0)  # at every step
+    config = config_of(lr=1e38, max_grad_norm=1e30, warmup_steps=0, steps=100)
+    asked: list[bool] = []
+
+    def is_ending() -> bool:
+        asked.append(True)
+        return len(asked) >= 3
+
+    worker = worker_of(save=kept_in(tmp_path), is_ending=is_ending)
+    with pytest.raises(InputError, match=r"the loss is (nan|inf) at step 3: lower lr"):
+        fit(model_of("llama"), splits, config, worker)
+    assert not list(tmp_path.iterdir())
+
+
 def _losses_in(folder: Path) -> list[float]:
     states = [json.loads(path.read_text()) for path in folder.glob("*/run.json")]
     return [record["loss"] for state in states for record in state["log"]]

@@ -1,5 +1,6 @@
 """Small random models of the classes that the project trains, and a place in a gang of one."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -102,6 +103,7 @@ def kept_in(folder: Path) -> Callable[[Record], AbstractContextManager[Path]]:
 
     @contextmanager
     def save(metrics: Record) -> Iterator[Path]:
+        json.dumps(metrics, allow_nan=False)  # as Ray keeps it
         kept = folder / str(metrics["step"])
         kept.mkdir(parents=True, exist_ok=True)
         yield kept

@@ -72,11 +72,15 @@ def make_batch(
     prompt_weight: float,
     device: str,
     pack_tokens: int | None = None,
+    prompt_share: float = 1.0,
+    seed: tuple[int, ...] = (),
 ) -> Batch:
     """The rows with these numbers, each padded to the longest of them, or packed.
 
     Args:
         pack_tokens: width of the sequences that hold several rows each; None for a row each.
+        prompt_share: of the prompt tokens, drawn for each row by `seed` and its number, that have a
+            loss, and as much more of it: the expected loss is the same, in any layout.
     """
     lengths = rows.lengths[numbers]
     sequences, offsets = np.arange(len(numbers)), np.zeros(len(numbers), np.int64)
@@ -91,7 +95,8 @@ def make_batch(
         first_of_sql, stop = start + rows.prompt_lengths[number] - 1, start + length
         input_ids[sequence, start:stop] = tokens
         targets[sequence, start : stop - 1] = tokens[1:]
-        weights[sequence, start:first_of_sql] = prompt_weight
+        kept = _drawn(first_of_sql - start, prompt_share, (*seed, int(number)))
+        weights[sequence, start:first_of_sql] = prompt_weight * kept
         weights[sequence, first_of_sql : stop - 1] = 1.0
         positions[sequence, start:stop] = np.arange(length)
     arrays = (input_ids, targets, weights, positions)
@@ -99,17 +104,11 @@ def make_batch(
     return Batch(ids, wanted, shares, places if pack_tokens is not None else None)
 
 
-def with_fewer_prompts(batch: Batch, share: float) -> Batch:
-    """The batch with a loss on a random share of its prompt tokens, which weigh as much more.
-
-    So its expected loss is the same. Draws from PyTorch's generator; a prompt weighs under 1.
-    """
+def _drawn(length: int, share: float, seed: tuple[int, ...]) -> NDArray[np.float64] | float:
+    """For each of so many tokens 0, or 1 / share where it is drawn."""
     if share == 1:
-        return batch
-    on_prompt = batch.weights < 1
-    drawn = torch.rand(batch.weights.shape).to(batch.weights.device) < share
-    weights = torch.where(on_prompt, batch.weights * drawn / share, batch.weights)
-    return batch._replace(weights=weights)
+        return 1.0
+    return (np.random.default_rng(seed).random(length) < share) / share
 
 
 def _packed(

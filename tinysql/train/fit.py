@@ -9,6 +9,7 @@ away is answered with a checkpoint, too.
 import json
 import math
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,13 +22,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from tinysql.errors import Diverged, InputError
-from tinysql.train.batches import (
-    Batch,
-    batch_order,
-    make_batch,
-    total_weight,
-    with_fewer_prompts,
-)
+from tinysql.train.batches import Batch, batch_order, make_batch, total_weight
 from tinysql.train.canary import prove_layouts
 from tinysql.train.config import TrainingConfig
 from tinysql.train.cost import flops_per_token, most_memory, utilization
@@ -160,7 +155,9 @@ class _Run:
         load_state(engine, restore, universal=universal)
         self.step, self.tokens = state["step"], state["tokens"]
         self.seconds, self.log = state["seconds"], state["log"]
-        self._losses = [*torch.tensor(state["losses"], device=self.worker.device)]
+        losses = torch.tensor(state["losses"], device=self.worker.device)
+        own = losses[self.worker.rank] if len(losses) == world_size else losses.mean(dim=0)
+        self._losses = [*own]
         shutil.rmtree(restore)
         return engine
 
@@ -168,7 +165,7 @@ class _Run:
         """One optimizer step on this rank's share of the rows with these numbers."""
         world_size = self.worker.world_size
         self.engine.train()
-        # Dropout, where a model has it, and prompt_share draw the same after a restart.
+        # Dropout, where a model has it, draws the same after a restart.
         torch.manual_seed((self.config.seed * 2**24 + self.step) * world_size + self.worker.rank)
         # The ranks' gradients are averaged, and rows differ in length: scale by the whole batch.
         total = total_weight(rows, numbers, prompt_weight=self.config.prompt_weight)
@@ -240,26 +237,33 @@ class _Run:
         self._record("validation", **found)
 
     def checkpoint(self) -> None:
-        """Keep everything needed to go on from here."""
+        """Keep everything needed to go on from here.
+
+        Raises Diverged: a loss is no number.
+        """
+        losses = self._losses_of_ranks()
+        for loss in losses.flatten().tolist():
+            self._check_loss(loss)
         state = {
             "step": self.step, "tokens": self.tokens, "seconds": self.seconds, "log": self.log,
-            "losses": self._mean_losses(), "world_size": self.worker.world_size,
+            "losses": losses.tolist(), "world_size": self.worker.world_size,
         }  # fmt: skip
-        losses = [each["loss"] for each in self.log if each["split"] == "validation"]
-        about = {"step": self.step, "validation_loss": (losses or [math.inf])[-1]}
+        validated = [each["loss"] for each in self.log if each["split"] == "validation"]
+        # Ray keeps it as JSON, which has no infinity.
+        about = {"step": self.step, "validation_loss": (validated or [sys.float_info.max])[-1]}
         with self.worker.save(about) as folder:
             save_state(self.engine, folder)
             if self.worker.rank == 0:
                 (folder / "run.json").write_text(json.dumps(state))
         self._logged = self.tokens, time.monotonic()
 
-    def _mean_losses(self) -> list[float]:
-        """Over the ranks, of the steps that are not logged yet."""
-        if not self._losses:
-            return []
-        losses = torch.stack(self._losses)
-        dist.all_reduce(losses)
-        return [each / self.worker.world_size for each in losses.tolist()]
+    def _losses_of_ranks(self) -> torch.Tensor:
+        """Of the steps that are not logged yet, (ranks, steps) float32."""
+        own = torch.stack(self._losses) if self._losses else torch.empty(0)
+        own = own.to(self.worker.device)
+        found = [torch.empty_like(own) for _ in range(self.worker.world_size)]
+        dist.all_gather(found, own)
+        return torch.stack(found)
 
     def finish(self) -> None:
         """Leave whole weights in the model on every rank."""
@@ -285,14 +289,15 @@ class _Run:
     def _batch(self, rows: TokenizedRows, numbers: NDArray[np.int64]) -> Batch:
         runtime = self.config.runtime
         widest = min(runtime.pack_tokens, self.engine.module.max_tokens)
-        batch = make_batch(
+        return make_batch(
             rows,
             numbers,
             prompt_weight=self.config.prompt_weight,
             device=self.worker.device,
             pack_tokens=widest if runtime.layout == "packed" else None,
+            prompt_share=self.config.prompt_share,
+            seed=(self.config.seed, self.step),
         )
-        return with_fewer_prompts(batch, self.config.prompt_share)
 
 
 @contextmanager
