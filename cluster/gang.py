@@ -67,8 +67,9 @@ def run_gang(
     if receipt is not None:
         return receipt
     board = Board.remote()  # type: ignore[attr-defined]
-    running = _fit.remote(_work(context, function, arguments, gpu, shared_rows, best, board))
-    shown = 0
+    work = _work(context, function, arguments, gpu, shared_rows, best, board)
+    running = _fit.remote(work)
+    shown, told = 0, ""
     try:
         finished = False
         while not finished:
@@ -76,6 +77,10 @@ def run_gang(
             finished = bool(ray.wait([running], timeout=_POLL_SECONDS)[0])
             for row in ray.get(board.take.remote()):
                 shown = _show(context, row, shown)
+            lacking = _lacking(work)
+            if lacking and lacking != told:
+                context.progress.advance(0, warning=f"waiting: {lacking}")
+                told = lacking
         ray.get(running)
     except RayError as error:
         raise cause_of(error) from None
@@ -144,6 +149,18 @@ def _work(
         board=board,
         origin=logs.origin(),
     )
+
+
+def _lacking(work: GangWork) -> str:
+    """Why the gang cannot start on the machines that are there now; "" where it can."""
+    total = ray.cluster_resources()
+    for kind, each in (("CPU", work.cpus), ("GPU", work.gpus)):
+        if work.workers * each > total.get(kind, 0):
+            return (
+                f"{work.workers} workers of {each:g} {kind} each, the cluster has "
+                f"{total.get(kind, 0):g}; add machines or set resources.workers"
+            )
+    return ""
 
 
 class _FailFast(train.UserCallback):

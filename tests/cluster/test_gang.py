@@ -53,6 +53,27 @@ def test_run_gang_recovers_from_a_killed_worker(local_store: Store, make_context
     assert len(starts(trace)) == 4
 
 
+@pytest.mark.usefixtures("ray_session")
+def test_run_gang_says_what_it_waits_for(local_store: Store, make_context, trace: Path):
+    context = make_context(local_store, resources=Resources(workers=99))
+
+    def warnings() -> list[object]:
+        return [info["warning"] for info in context.progress.infos if "warning" in info]
+
+    def interrupt() -> None:
+        while not warnings():
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    arguments = {"num_steps": 1, "trace": str(trace)}
+    with pytest.raises(KeyboardInterrupt):
+        run_gang(context, "ray_functions.count_steps", arguments, gpu=False)
+    (warning,) = warnings()
+    assert "waiting: 99 workers of 1 CPU each, the cluster has" in warning
+    assert "set resources.workers" in warning
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_run_gang_interrupted_gives_the_cpus_back(local_store: Store, make_context, trace: Path):
