@@ -3,6 +3,7 @@ import random
 import pytest
 import torch
 from small_models import WORDS, make_model, make_tokenizer
+from tokenizers import processors
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from tinysql.errors import InputError
@@ -44,6 +45,20 @@ def recomputed(
 def stop_early(model: PreTrainedModel, ids: list[int]) -> None:
     """Random models hardly ever write eos: let common tokens end an answer, too."""
     model.generation_config.eos_token_id = ids
+
+
+def test_a_prompt_begins_as_the_tokenizer_begins_texts(prompts: list[str]) -> None:
+    tokenizer = make_tokenizer()
+    mark = (tokenizer.eos_token, tokenizer.eos_token_id)
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        f"{mark[0]} $A", special_tokens=[mark]
+    )
+    assert tokenizer(prompts[0])["input_ids"][0] == mark[1]
+    model = make_model("llama", len(tokenizer))
+    expected = [recomputed(model, tokenizer, prompt, {mark[1]}) for prompt in prompts]
+    assert greedy(model, tokenizer, prompts, max_new_tokens=MAX_NEW_TOKENS) == expected
+    bare = greedy(model, make_tokenizer(), prompts, max_new_tokens=MAX_NEW_TOKENS)
+    assert bare != expected
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 64])

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pyarrow.parquet as pq
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from tinysql.data.dataset import DatasetConfig
@@ -72,7 +72,7 @@ def gpt2_tokenizer(texts):
 
 
 def llama_tokenizer(texts):
-    """As Llama 2's: a sign for the blank before a word, and one at the beginning of the text."""
+    """As Llama 2's: a sign for the blank before a word, and a token that begins every text."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
     # SentencePiece cuts between letters and signs, and every digit is a token.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -83,7 +83,13 @@ def llama_tokenizer(texts):
         ]
     )
     tokenizer.decoder = decoders.Metaspace()
-    return trained_bpe(texts, tokenizer, [], unk_token="<unk>")
+    trained = trained_bpe(texts, tokenizer, [], unk_token="<unk>")
+    tokenizer.add_special_tokens(["<s>"])
+    begin = ("<s>", tokenizer.token_to_id("<s>"))
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[begin])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token=trained.eos_token, unk_token="<unk>"
+    )
 
 
 TOKENIZERS = {"word": word_tokenizer, "gpt2": gpt2_tokenizer, "llama": llama_tokenizer}

@@ -124,7 +124,7 @@ def test_clean_answer_continues_the_gold_text(built):
         assert parts(pair["clean_text"])["schema"] == row["schema_sql"]
         assert row["gold_sql"].startswith(sql)
         text = pair["clean_text"] + row["gold_sql"][len(sql) :]
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = tokenizer(text)["input_ids"]
         length = pair["answer_position"]
         assert ids[:length] == pair["clean_ids"]
         assert ids[length] == pair["clean_answer_id"] != pair["corrupted_answer_id"]
@@ -215,7 +215,7 @@ def test_roles_name_what_stands_there(built):
             if f"{m['key']}." == table
         ]
         assert text("question_table") == said[0].replace(" ", "")
-        assert text("template").startswith("###Instruction:###Context:###Res")
+        assert text("template").removeprefix("<s>").startswith("###Instruction:###Context:###Res")
         main = row["tables"][row["from_tables"][0]]["name"]
         assert set(text("schema_table").split(main)) == {""}
         changed = {roles[i] for i in pair["changed_positions"]}

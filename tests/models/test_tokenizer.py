@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tokenizers import processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from tinysql.models.files import load_tokenizer
-from tinysql.models.tokenizer import EOS, train_tokenizer
+from tinysql.models.tokenizer import EOS, leading_tokens, train_tokenizer
 
 CORPUS = [
     "### Instruction: List unit_price, and name2 from orders. ### Context: CREATE TABLE orders "
@@ -25,6 +26,15 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 def ids_of(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
     return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def test_leading_tokens_are_what_the_tokenizer_begins_texts_with() -> None:
+    own = train_tokenizer(CORPUS, vocab_size=400)
+    assert leading_tokens(own) == []
+    own.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        f"{EOS} $A {EOS}", special_tokens=[(EOS, own.eos_token_id)]
+    )
+    assert leading_tokens(own) == [own.eos_token_id]
 
 
 @settings(deadline=None, max_examples=300)

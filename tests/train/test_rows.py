@@ -1,15 +1,17 @@
 """Tokenized splits: every row in order, prompt and SQL told apart, misfits refused."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
 from tinysql.data.files import split_files
 from tinysql.errors import InputError
-from tinysql.models.tokenizer import train_tokenizer
+from tinysql.models.tokenizer import EOS, train_tokenizer
 from tinysql.train.fit import Splits
 from tinysql.train.rows import corpus, tokenize_split
 
@@ -32,6 +34,21 @@ def test_tokenized_rows_decode_to_prompt_sql_and_end(
         )
         assert tokenizer.decode(answer[:-1]) == f" {row['gold_sql']}"
         assert answer[-1] == tokenizer.eos_token_id
+
+
+def test_rows_begin_as_the_tokenizer_begins_texts(
+    dataset: Path, splits: Splits, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    begun = copy.deepcopy(tokenizer)
+    mark = (EOS, begun.eos_token_id)
+    begun.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        f"{EOS} $A", special_tokens=[mark]
+    )
+    rows = tokenize_split(dataset, "train", begun, max_tokens=512, cache=tmp_path / "tokens")
+    bare = splits.train
+    assert rows.ids[: rows.starts[1]].tolist() == [mark[1], *bare.ids[: bare.starts[1]]]
+    assert (rows.lengths - bare.lengths).tolist() == [1] * len(bare.lengths)
+    assert (rows.prompt_lengths - bare.prompt_lengths).tolist() == [1] * len(bare.lengths)
 
 
 def test_tokenized_rows_of_several_files_follow_each_other(

@@ -20,6 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tinysql.errors import InputError
 from tinysql.models.files import max_tokens
+from tinysql.models.tokenizer import leading_tokens
 
 Choose = Callable[[Tensor, Sequence[int], int], Tensor]
 """choose(logits, answers, position): the next id of each row, (batch,) int64.
@@ -70,7 +71,7 @@ def greedy(
     """
     answers = decode(
         model,
-        token_ids(tokenizer, prompts),
+        prompt_tokens(tokenizer, prompts),
         range(len(prompts)),
         most_likely,
         ends=end_ids(model, tokenizer),
@@ -137,6 +138,14 @@ def completions(
         Completion(text.strip(), ids[-1] not in ends)
         for text, ids in zip(texts, answers, strict=True)
     ]
+
+
+def prompt_tokens(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]
+) -> list[list[int]]:
+    """The tokens that a model reads for each prompt, begun as its tokenizer begins texts."""
+    begin = leading_tokens(tokenizer)
+    return [[*begin, *ids] for ids in token_ids(tokenizer, prompts)]
 
 
 def token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tinysql.evaluate.decode import decode, end_ids, left_pad, most_likely, token_ids
+from tinysql.evaluate.decode import decode, end_ids, left_pad, most_likely, prompt_tokens
 from tinysql.evaluate.teacher import NEAR_TIE
 
 _PROMPTS = 4
@@ -28,7 +28,7 @@ def prove_decoding(
 
     Raises RuntimeError: an answer depends on its batch by more than a tie within rounding.
     """
-    ids = token_ids(tokenizer, prompts[:_PROMPTS])
+    ids = prompt_tokens(tokenizer, prompts[:_PROMPTS])
 
     def answers(batch_size: int) -> list[list[int]]:
         return decode(

@@ -23,7 +23,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tinysql.data.draws import Draws
-from tinysql.evaluate.decode import Completion, completions, decode, end_ids, token_ids
+from tinysql.evaluate.decode import Completion, completions, decode, end_ids, prompt_tokens
 
 
 def sample(
@@ -70,7 +70,7 @@ def sample(
 
     answers = decode(
         model,
-        token_ids(tokenizer, prompts),
+        prompt_tokens(tokenizer, prompts),
         [prompt for prompt in range(len(prompts)) for _ in range(num_samples)],
         choose,
         ends=end_ids(model, tokenizer),

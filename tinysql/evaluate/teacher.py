@@ -31,6 +31,7 @@ from tinysql.evaluate.decode import (
     end_ids,
     left_pad,
     most_likely,
+    prompt_tokens,
     token_ids,
 )
 
@@ -66,10 +67,10 @@ def teacher_forced(
     """
     if model.dtype != torch.float32:
         raise ValueError(f"model in {model.dtype}: near ties are told in float32 only")
-    prompt_ids, gold_ids = token_ids(tokenizer, prompts), token_ids(tokenizer, golds)
-    check_context(model, prompt_ids, [len(gold) + 1 for gold in gold_ids])
+    read, gold_ids = prompt_tokens(tokenizer, prompts), token_ids(tokenizer, golds)
+    check_context(model, read, [len(gold) + 1 for gold in gold_ids])
     ends = end_ids(model, tokenizer)
-    rows = list(zip(prompt_ids, gold_ids, strict=True))
+    rows = list(zip(read, gold_ids, strict=True))
     matches = [False] * len(rows)
     # Longest first, so that a batch too large for the memory fails at once and not at the end.
     by_length = sorted(range(len(rows)), key=lambda i: -sum(map(len, rows[i])))

@@ -20,6 +20,7 @@ from tinysql.data.files import split_files
 from tinysql.data.prompts import format_completion, format_prompt
 from tinysql.interp.sites import Site
 from tinysql.interp.tracing import Prompts, TracedModel, read_sites
+from tinysql.models.tokenizer import leading_tokens
 
 ROWS_PER_CHUNK = 1024
 ROWS_PER_BATCH = 64
@@ -56,8 +57,11 @@ def text_batches(
     """Batches of rows of similar length: endless and shuffled, or once in order without generator.
 
     Args:
-        skip_positions: the first tokens of every row that do not count.
+        skip_positions: the first tokens of every text that do not count, nor do those that the
+            tokenizer begins texts with.
     """
+    begin = leading_tokens(tokenizer)
+    skip_positions += len(begin)
     while True:
         order = (
             range(len(texts))
@@ -66,7 +70,8 @@ def text_batches(
         )
         for first in range(0, len(texts), ROWS_PER_CHUNK):
             chunk = [texts[i] for i in order[first : first + ROWS_PER_CHUNK]]
-            ids = sorted(tokenizer(chunk, add_special_tokens=False)["input_ids"], key=len)
+            bare = tokenizer(chunk, add_special_tokens=False)["input_ids"]
+            ids = sorted(([*begin, *each] for each in bare), key=len)
             batches = [ids[i : i + ROWS_PER_BATCH] for i in range(0, len(ids), ROWS_PER_BATCH)]
             # In random order even without a generator: whoever stops early must not have seen the
             # shortest rows alone.

@@ -36,6 +36,7 @@ from tinysql.interp.roles import (
 )
 from tinysql.interp.vocabulary import Vocabulary
 from tinysql.models.files import load_tokenizer
+from tinysql.models.tokenizer import leading_tokens
 
 _MOST_REASONS = 4
 
@@ -225,7 +226,9 @@ class _Tokens:
 def _tokenize(pieces: Sequence[Piece], tokenizer: PreTrainedTokenizerFast) -> _Tokens:
     text = text_of(pieces)
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
+    begin = leading_tokens(tokenizer)
+    ids = [*begin, *encoded["input_ids"]]
+    offsets = [*((0, 0) for _ in begin), *encoded["offset_mapping"]]
     return _Tokens(text, ids, offsets, pieces, token_pieces(text, offsets, pieces))
 
 

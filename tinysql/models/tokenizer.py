@@ -11,11 +11,20 @@ from collections import Counter
 from collections.abc import Iterable
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 EOS = "<|endoftext|>"
 
 _WORD = Regex(r" ?\w+| ?[^\w\s]+|\s+")
+
+
+def leading_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """What the tokenizer puts before every text, such as Llama's <|begin_of_text|>; often nothing.
+
+    Texts that are put together of parts are tokenized without, and get it in front.
+    """
+    bare, whole = (tokenizer("a", add_special_tokens=added)["input_ids"] for added in (False, True))
+    return whole[: whole.index(bare[0])]
 
 
 def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokenizerFast:

@@ -22,11 +22,12 @@ from transformers import PreTrainedTokenizerFast
 from tinysql.data.files import split_files
 from tinysql.data.prompts import format_completion, format_prompt
 from tinysql.errors import InputError
+from tinysql.models.tokenizer import leading_tokens
 
 _TEXT_COLUMNS = ["question", "schema_sql", "gold_sql"]
 _TOKENIZE_ROWS = 4096
 _IDS, _LENGTHS = "ids.int32", "lengths.npy"
-_LAYOUT = 1
+_LAYOUT = 2
 """Of these files; another number makes them anew."""
 
 
@@ -67,7 +68,7 @@ def tokenize_split(
     max_tokens: int,
     cache: Path,
 ) -> TokenizedRows:
-    """The rows of a split as token ids, each ended by the end-of-sequence token.
+    """The rows of a split as token ids, begun as the tokenizer begins texts, ended by its end.
 
     Args:
         cache: a folder of this machine, where the ids are looked for and left.
@@ -108,7 +109,7 @@ def _digest(dataset: Path, split: str, tokenizer: PreTrainedTokenizerFast) -> st
 def _write_tokens(
     folder: Path, dataset: Path, split: str, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    end = [tokenizer.eos_token_id]
+    begin, end = leading_tokens(tokenizer), [tokenizer.eos_token_id]
     lengths: list[int] = []
     prompt_lengths: list[int] = []
     try:
@@ -117,10 +118,10 @@ def _write_tokens(
                 prompts, completions = (
                     tokenizer(part, add_special_tokens=False)["input_ids"] for part in texts
                 )
-                rows = [[*p, *c, *end] for p, c in zip(prompts, completions, strict=True)]
+                rows = [[*begin, *p, *c, *end] for p, c in zip(prompts, completions, strict=True)]
                 np.fromiter(itertools.chain.from_iterable(rows), np.int32).tofile(file)
                 lengths.extend(map(len, rows))
-                prompt_lengths.extend(map(len, prompts))
+                prompt_lengths.extend(len(begin) + len(prompt) for prompt in prompts)
         np.save(folder / _LENGTHS, np.array([lengths, prompt_lengths], np.int64))
     except BaseException:
         shutil.rmtree(folder)
