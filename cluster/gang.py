@@ -17,7 +17,7 @@ from ray.exceptions import RayError
 from cluster import logs
 from cluster.artifact import Receipt
 from cluster.checkpoints import drop_unusable_snapshot
-from cluster.errors import IntegrityError
+from cluster.errors import IntegrityError, UserError
 from cluster.fanout import (
     SYSTEM_RETRIES,
     Inputs,
@@ -115,6 +115,8 @@ def _show(context: StepContext, row: Mapping[str, Any], shown: int) -> int:
     warning = {"warning": row["warning"]} if "warning" in row else {}
     hidden = {"step", "num_steps"}
     facts = numbers_in({key: value for key, value in row.items() if key not in hidden})
+    if "split" in row:
+        facts["split"] = row["split"]
     context.progress.advance(step - shown, **facts, **warning)
     return step
 
@@ -211,9 +213,21 @@ def _fit(work: GangWork) -> None:
         raise _original(error) from None
 
 
+def _lost(error: Exception) -> Exception:
+    """What to say of a rank that is gone, however often it was started."""
+    return UserError(
+        f"a worker of the training was lost {SYSTEM_RETRIES + 1} times ({type(error).__name__}), "
+        "out of memory perhaps: lower runtime.micro_rows or give it more memory; the last "
+        "checkpoint is kept"
+    )
+
+
 def _original(error: train.TrainingFailedError) -> Exception:
     """The exception of the rank that failed by itself rather than because another did."""
     if isinstance(error, train.WorkerGroupError):
         failures = list(error.worker_failures.values())
-        return next((one for one in failures if isinstance(one, _OWN_ERRORS)), failures[0])
+        own = next((one for one in failures if isinstance(one, _OWN_ERRORS)), None)
+        # Ray's own errors tell of a rank that could not tell: its neighbors only heard it go.
+        lost = next((one for one in failures if type(one).__module__.startswith("ray.")), None)
+        return own or (_lost(lost) if lost else failures[0])
     return error.controller_failure if isinstance(error, train.ControllerError) else error

@@ -31,11 +31,17 @@ class Tracker:
         return Path(self._run.dir).parent if self._run is not None else None
 
     def log(self, row: Mapping[str, JsonValue]) -> None:
-        """Adds one row; a "step" in it becomes the x axis."""
+        """Adds one row; a "step" in it becomes the x axis, a "split" part of the other names."""
         if self._run is None:
             return
+        split = row.get("split")
+        named = {
+            f"{split}/{key}" if split and key != "step" else key: value
+            for key, value in row.items()
+            if key != "split"
+        }
         try:
-            self._run.log(dict(row))
+            self._run.log(named)
         except wandb.Error as error:
             self._give_up(error)
 

@@ -202,8 +202,9 @@ def _note(info: dict[str, object]) -> str:
     if "note" in info:
         return str(info["note"])
     found = {key: info.get(key) for key in _SHOWN}
-    return "  ".join(
+    numbers = "  ".join(
         f"{key} {value:,.0f}" if value >= 1000 else f"{key} {value:.4g}"
         for key, value in found.items()
         if isinstance(value, int | float)
     )
+    return f"{info['split']}: {numbers}" if "split" in info else numbers

@@ -115,6 +115,13 @@ def test_fail_fast_lets_a_lost_neighbor_be_retried():
     _FailFast().after_exception(None, errors)
 
 
+def test_worker_that_is_lost_every_time_is_one_line():
+    failures = {0: RuntimeError("connection closed by peer"), 1: ray.exceptions.ActorDiedError()}
+    error = _original(train.WorkerGroupError("both", failures))
+    assert isinstance(error, UserError)
+    assert "lost 4 times (ActorDiedError), out of memory perhaps" in str(error)
+
+
 def test_original_error_is_the_one_not_caused_by_a_neighbor():
     failures = {0: RuntimeError("connection closed by peer"), 1: KeyError("column")}
     assert _original(train.WorkerGroupError("both", failures)) is failures[1]

@@ -49,6 +49,22 @@ def test_tracker_that_cannot_start_is_off(monkeypatch: pytest.MonkeyPatch):
     open_tracker(IDENTITY, "train", {}).log({"loss": 1.0})
 
 
+def test_each_split_has_curves_of_its_own():
+    class Run:
+        logged: list[dict] = []
+
+        def log(self, row: dict) -> None:
+            Run.logged.append(row)
+
+    tracker = Tracker(Run())
+    tracker.log({"step": 1, "split": "train", "loss": 2.0})
+    tracker.log({"step": 1, "split": "validation", "loss": 3.0})
+    tracker.log({"step": 1, "fvu": 0.5})
+    assert Run.logged == [
+        {"step": 1, "train/loss": 2.0}, {"step": 1, "validation/loss": 3.0}, {"step": 1, "fvu": 0.5}
+    ]  # fmt: skip
+
+
 def test_tracker_stops_at_wandb_errors_and_passes_others():
     class Run:
         calls = 0

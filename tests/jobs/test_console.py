@@ -25,6 +25,10 @@ def test_a_long_step_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None
     written = io.StringIO()
     progress = make_progress(Console(file=written, width=30))
     progress.start("model", 2200, "steps")
-    progress.advance(20, loss=0.25, lr=1.0, tokens_per_second=12345.6)
+    progress.advance(20, split="train", loss=0.25, lr=1.0, tokens_per_second=12345.6)
     progress.advance(0)
-    assert written.getvalue() == "model: 20 of 2200 steps  loss 0.25  tokens_per_second 12,346\n"
+    progress.advance(0, split="validation", loss=0.5)
+    assert written.getvalue() == (
+        "model: 20 of 2200 steps  train: loss 0.25  tokens_per_second 12,346\n"
+        "model: 20 of 2200 steps  validation: loss 0.5\n"
+    )

@@ -33,6 +33,21 @@ def test_operations_of_a_token_are_those_that_are_made(name: str, method: str) -
     assert counter.get_total_flops() / ids.numel() == pytest.approx(counted, rel=0.2)
 
 
-def test_utilization_is_of_the_peak_of_a_known_device() -> None:
-    assert utilization(98.9e12, "NVIDIA H100 80GB HBM3") == pytest.approx(0.1)
-    assert utilization(1e12, "something else") is None
+@pytest.mark.parametrize(
+    ("device", "peak"),
+    [
+        ("NVIDIA H100 80GB HBM3", 989e12),
+        ("NVIDIA H100 PCIe", 756e12),
+        ("NVIDIA A100-SXM4-80GB", 312e12),
+        ("NVIDIA L4", 121e12),
+        ("NVIDIA L40S", 362e12),
+        ("NVIDIA A10G", 70e12),
+    ],
+)
+def test_utilization_is_of_the_peak_of_a_known_device(device: str, peak: float) -> None:
+    assert utilization(0.1 * peak, device) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("device", ["", "NVIDIA RTX A1000", "something else"])
+def test_utilization_of_a_device_that_is_not_known(device: str) -> None:
+    assert utilization(1e12, device) is None

@@ -18,8 +18,6 @@ from tinysql.train.rows import TokenizedRows
 POOL_BATCHES = 50
 _LOGITS = 2**25
 """Numbers in the logits of one batch that is only looked at: 128 MiB."""
-_MOST_ROWS = 100
-"""Of such a batch."""
 
 
 class Batch(NamedTuple):
@@ -137,16 +135,20 @@ def in_sql(
 
 
 def whole_batches(
-    numbers: NDArray[np.int64], tokens: NDArray[np.int64], vocab_size: int
+    numbers: NDArray[np.int64],
+    tokens: NDArray[np.int64],
+    vocab_size: int,
+    *,
+    most_rows: int = 100,
 ) -> list[NDArray[np.int64]]:
-    """The rows with these numbers, longest first, in batches of a hundred at most.
+    """The rows with these numbers, longest first, in batches of `most_rows` at most.
 
     A batch has fewer where logits would take more than 128 MiB.
 
     Args:
         tokens: of each of these rows, how many have logits.
     """
-    at_once = min(_MOST_ROWS, max(1, _LOGITS // (int(tokens.max()) * vocab_size)))
+    at_once = min(most_rows, max(1, _LOGITS // (int(tokens.max()) * vocab_size)))
     by_length = numbers[np.argsort(-tokens, kind="stable")]
     return np.split(by_length, range(at_once, len(by_length), at_once))
 

@@ -6,16 +6,20 @@ attention 12 * layers * width * tokens of its row. Weights that are frozen have 
 own, which saves two of the six. Embeddings are looked up, and cost nothing.
 """
 
+import re
 import resource
 
 import torch
 from transformers import PreTrainedModel
 
-_PEAK_BF16 = {
-    "H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "A10": 125e12,
-    "T4": 65e12,
-}  # fmt: skip
-"""Dense matrix products per second by what a device's name holds, from NVIDIA's data sheets."""
+_PEAK_BF16 = (
+    ({"H200", "NVL"}, 835e12), ({"H200"}, 989e12),
+    ({"H100", "PCIe"}, 756e12), ({"H100", "NVL"}, 835e12), ({"H100"}, 989e12),
+    ({"A100"}, 312e12), ({"L40S"}, 362e12), ({"L40"}, 181e12), ({"L4"}, 121e12),
+    ({"A10"}, 125e12), ({"A10G"}, 70e12),
+)  # fmt: skip
+"""Operations of dense bf16 matrix products per second, of the first of which a device's name has
+all words, from NVIDIA's data sheets."""
 
 
 def flops_per_token(model: PreTrainedModel, row_tokens: float, *, with_logits: float) -> float:
@@ -48,7 +52,8 @@ def flops_per_token(model: PreTrainedModel, row_tokens: float, *, with_logits: f
 
 def utilization(flops_per_second: float, device_name: str) -> float | None:
     """Share of the device's bf16 peak, from 0 to 1; None for a device that is not known here."""
-    peak = next((peak for name, peak in _PEAK_BF16.items() if name in device_name), None)
+    words = set(re.split(r"[ -]", device_name))
+    peak = next((peak for wanted, peak in _PEAK_BF16 if wanted <= words), None)
     return None if peak is None else flops_per_second / peak
 
 

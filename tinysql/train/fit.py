@@ -26,7 +26,7 @@ from tinysql.train.batches import Batch, batch_order, make_batch, total_weight
 from tinysql.train.canary import prove_layouts
 from tinysql.train.config import TrainingConfig
 from tinysql.train.cost import flops_per_token, most_memory, utilization
-from tinysql.train.engine import LossModel, load_state, make_engine, save_state
+from tinysql.train.engine import LossModel, computed_in, load_state, make_engine, save_state
 from tinysql.train.probe import Probe
 from tinysql.train.rows import TokenizedRows
 from tinysql.train.validation import tried
@@ -221,7 +221,9 @@ class _Run:
 
     def _use_of_device(self, tokens_per_second: float) -> dict[str, float]:
         device, rate = self.worker.device, tokens_per_second / self.worker.world_size
-        name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
+        # What is computed in float32 is no share of a peak in bf16.
+        known = device.startswith("cuda") and computed_in(self.config.precision, "cuda") == "bf16"
+        name = torch.cuda.get_device_name(device) if known else ""
         share = utilization(self._flops_per_token * rate, name)
         found = {"memory_bytes": most_memory(device)}
         return found if share is None else {**found, "mfu": share}

@@ -34,9 +34,13 @@ def tried(
     with_logits = lengths if config.prompt_weight else lengths - rows.prompt_lengths[everything]
     vocab_size = model.causal.config.vocab_size
     totals = torch.zeros(3, dtype=torch.float64, device=worker.device)
+    # Where memory is short, a rank gets no more rows at once than in training.
+    most = config.runtime.micro_rows
+    limit = {} if most is None else {"most_rows": most * worker.world_size}
+    batches = whole_batches(everything, with_logits, vocab_size, **limit)
     # Under ZeRO-3 a pass gathers weights from every rank, so a rank that has no row in a batch
     # makes its pass too, on one that does not count.
-    for batch in whole_batches(everything, with_logits, vocab_size):
+    for batch in batches:
         numbers = batch[worker.rank :: worker.world_size]
         found = _sums(model, rows, numbers if len(numbers) else batch[:1], config, worker)
         totals[:2] += found if len(numbers) else 0
