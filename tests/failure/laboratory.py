@@ -43,6 +43,8 @@ steps:
     resources: {workers: 2}
 """
 
+LONG_TRAINING = TRAINING.replace("steps: 30", "steps: 1000")
+
 Outcome = dict[str, tuple[str, str]]
 """By name of the step: its identity, and the hash of its content."""
 
@@ -104,10 +106,10 @@ class Laboratory:
         self.wait_for_receipts(started, receipts)
         return started
 
-    def checkpoints(self) -> int:
-        """How many checkpoints are there or under way."""
-        found = (re.search(r"/train/checkpoint-[^/]+", key) for key in self.all_keys())
-        return len({match[0] for match in found if match})
+    def checkpoint_steps(self) -> set[int]:
+        """The steps of which checkpoints are there or under way."""
+        found = (re.search(r"/train/checkpoint-(\d+)-", key) for key in self.all_keys())
+        return {int(match[1]) for match in found if match}
 
     def put(self, key: str, data: bytes) -> None:
         """Overwrites an object behind everybody's back."""

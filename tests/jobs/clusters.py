@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 from processes import ROOT, end
@@ -48,6 +49,11 @@ class RayCluster:
     @property
     def num_nodes(self) -> int:
         return len(self.nodes)
+
+    def worker_ids(self) -> list[str]:
+        """Ray's ids of the nodes that are alive, without the head."""
+        nodes = _living_nodes(self.dashboard, self.settings)
+        return [node["nodeId"] for node in nodes if not node["isHeadNode"]]
 
     def family(self, number: int) -> list[psutil.Process]:
         """The processes of a node that are alive."""
@@ -129,7 +135,8 @@ def ray_cluster(
             _wait_until(lambda: _answers(dashboard), 90)
             for host, num_cpus in zip(hosts[1:], cpus_of_nodes[1:], strict=True):
                 start(host, num_cpus, f"--address={address}")
-            _wait_until(lambda: _num_nodes(dashboard, settings) == len(cpus_of_nodes), 60)
+            expected = len(cpus_of_nodes)
+            _wait_until(lambda: len(_living_nodes(dashboard, settings)) == expected, 60)
             yield cluster
         finally:
             for number in reversed(range(cluster.num_nodes)):
@@ -166,12 +173,12 @@ def _answers(dashboard: str) -> bool:
     return True
 
 
-def _num_nodes(dashboard: str, settings: dict[str, str]) -> int:
+def _living_nodes(dashboard: str, settings: dict[str, str]) -> list[dict[str, Any]]:
     token = {"Authorization": f"Bearer {settings['RAY_AUTH_TOKEN']}"}
     asked = urllib.request.Request(f"{dashboard}/nodes?view=summary", headers=token)
     with urllib.request.urlopen(asked, timeout=5) as answer:
-        nodes = json.load(answer)["data"]["summary"]
-    return sum(node["raylet"].get("state") == "ALIVE" for node in nodes)
+        raylets = [node["raylet"] for node in json.load(answer)["data"]["summary"]]
+    return [raylet for raylet in raylets if raylet.get("state") == "ALIVE"]
 
 
 def _wait_until(condition: Callable[[], bool], timeout: float) -> None:

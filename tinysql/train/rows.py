@@ -89,8 +89,9 @@ def tokenize_split(
         raise InputError(f"the dataset has no {split} rows: generate some")
     if lengths.max() > max_tokens:
         raise InputError(
-            f"a {split} row has {lengths.max()} tokens, the model reads at most {max_tokens}: "
-            "use fewer columns or a model with a longer context"
+            f"{split} row {lengths.argmax()} has {lengths.max()} tokens, the model reads at most "
+            f"{max_tokens}: use fewer columns, leave such rows out, or take a model with a longer "
+            "context"
         )
     starts = np.concatenate([[0], np.cumsum(lengths)])
     return TokenizedRows(np.memmap(folder / _IDS, np.int32, "r"), starts, prompt_lengths)
