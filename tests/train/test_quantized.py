@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import bitsandbytes
 import pytest
 import torch
 from training_models import model_of, worker_of
@@ -20,6 +21,12 @@ CONFIG = TrainingConfig(
     method="qlora",
 )  # fmt: skip
 IDS = torch.arange(40).reshape(2, 20)
+
+
+@pytest.fixture(autouse=True)
+def _layers_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CPUs with bf16 have a format of their own, which takes no layer under 64 wide."""
+    monkeypatch.setattr(bitsandbytes.nn.modules, "has_avx512bf16", lambda: False)
 
 
 def logits(model: Any) -> torch.Tensor:
