@@ -95,7 +95,8 @@ def test_nothing_in_it_is_its_users_to_change(image: Image) -> None:
         for path in (Path(folder), *(Path(folder, name) for name in files)):
             about = path.lstat()
             is_theirs = about.st_uid == USER or about.st_mode & stat.S_IWOTH
-            if is_theirs and not stat.S_ISLNK(about.st_mode):
+            # Links have no mode of their own, and devices are mounted over.
+            if is_theirs and (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
                 found.add("/" + path.relative_to(image.root).as_posix())
     assert not {place for place in found if not place.startswith(WRITABLE)}
 
@@ -110,7 +111,8 @@ def test_its_health_is_that_of_its_node(image: Image) -> None:
 
 
 def test_nothing_in_it_compiles(image: Image) -> None:
-    names = "gcc cc g++ c++ clang nvcc make ninja"
+    # DeepSpeed depends on ninja, which only calls compilers.
+    names = "gcc cc g++ c++ clang nvcc ld as make"
     found = image.run("sh", "-c", f"for name in {names}; do command -v $name; done")
     assert found.stdout == ""
 
