@@ -75,9 +75,10 @@ def run_gang(
         while not finished:
             context.lease.check()
             finished = bool(ray.wait([running], timeout=_POLL_SECONDS)[0])
-            for row in ray.get(board.take.remote()):
+            rows = ray.get(board.take.remote())
+            for row in rows:
                 shown = _show(context, row, shown)
-            lacking = _lacking(work)
+            lacking = "" if rows else _lacking(work)
             if lacking and lacking != told:
                 context.progress.advance(0, warning=f"waiting: {lacking}")
                 told = lacking
@@ -226,7 +227,8 @@ def _original(error: train.TrainingFailedError) -> Exception:
     """The exception of the rank that failed by itself rather than because another did."""
     if isinstance(error, train.WorkerGroupError):
         failures = list(error.worker_failures.values())
-        own = next((one for one in failures if isinstance(one, _OWN_ERRORS)), None)
+        told = (one for one in failures if isinstance(one, _OWN_ERRORS) or is_user_error(one))
+        own = next(told, None)
         # Ray's own errors tell of a rank that could not tell: its neighbors only heard it go.
         lost = next((one for one in failures if type(one).__module__.startswith("ray.")), None)
         return own or (_lost(lost) if lost else failures[0])

@@ -13,7 +13,7 @@ import pytest
 import ray
 from ray import train
 
-from cluster.errors import UserError
+from cluster.errors import StoreUnreachable, UserError
 from cluster.gang import _FailFast, _original, run_gang
 from cluster.steps import Resources
 from cluster.store import Store
@@ -120,6 +120,11 @@ def test_worker_that_is_lost_every_time_is_one_line():
     error = _original(train.WorkerGroupError("both", failures))
     assert isinstance(error, UserError)
     assert "lost 4 times (ActorDiedError), out of memory perhaps" in str(error)
+
+
+def test_original_error_is_the_users_before_what_ray_says_of_a_neighbor():
+    failures = {0: ray.exceptions.ActorDiedError(), 1: StoreUnreachable("store: no answer")}
+    assert _original(train.WorkerGroupError("both", failures)) is failures[1]
 
 
 def test_original_error_is_the_one_not_caused_by_a_neighbor():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tinysql.train.batches import batch_order, make_batch, total_weight
+from tinysql.train.batches import batch_order, make_batch, total_weight, whole_batches
 from tinysql.train.rows import TokenizedRows
 
 # Two rows: prompt [5, 6, 7] with SQL [8, 9], and prompt [5] with SQL [4].
@@ -105,6 +105,16 @@ def test_fewer_prompt_tokens_weigh_as_much_together_and_the_sql_as_before() -> N
     assert sorted({round(each, 3) for each in fewer[on_prompt].tolist()}) == [0.0, 0.8]
     assert fewer[on_prompt].sum().item() == pytest.approx(0.2 * 3499, rel=0.1)
     assert torch.equal(fewer[~on_prompt], batch[~on_prompt])
+
+
+@pytest.mark.parametrize(("most_rows", "expected"), [(None, [100, 50]), (60, [60, 60, 30])])
+def test_whole_batches_have_every_row_once_and_no_more_than_asked(
+    most_rows: int | None, expected: list[int]
+) -> None:
+    numbers = np.arange(150)
+    batches = whole_batches(numbers, lengths_of(150), 10, most_rows=most_rows)
+    assert [len(batch) for batch in batches] == expected
+    assert sorted(np.concatenate(batches).tolist()) == numbers.tolist()
 
 
 def test_a_row_has_the_same_prompt_tokens_drawn_alone_among_others_and_packed() -> None:

@@ -1,5 +1,6 @@
 """What a training run leaves when it ends early, and how it goes on from there."""
 
+import itertools
 import json
 import math
 import os
@@ -44,6 +45,28 @@ def in_a_gang_of_two(rank: int, folder: Path, splits: Splits) -> None:
         worker = worker_of(save=kept_in(folder / name), rank=rank, world_size=2)
         fit(model_of("llama"), splits, config, worker)
     dist.destroy_process_group()
+
+
+def noticed_in_a_gang_of_two(rank: int, folder: Path, splits: Splits) -> None:
+    """A notice in the middle of what a record of the log is the mean of, and a start from there."""
+    os.environ["LOCAL_RANK"] = str(rank)
+    store = dist.FileStore(str(folder / "store"), 2)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
+    fit_module.ASK_SECONDS = 0.0  # at every step
+    config = config_of(steps=100)
+    steps = itertools.count(1)
+    place: dict[str, Any] = {"rank": rank, "world_size": 2}
+    worker = worker_of(save=kept_in(folder), is_ending=lambda: next(steps) >= 6, **place)
+    expected = trained(fit(model_of("llama"), splits, config, worker))
+    dist.barrier()
+    worker = worker_of(restore=restored_from(folder / "6"), **place)
+    assert trained(fit(model_of("llama"), splits, config, worker)) == expected
+    dist.destroy_process_group()
+
+
+def test_two_workers_write_the_log_of_an_undisturbed_run(splits: Splits, tmp_path: Path) -> None:
+    multiprocessing.spawn(noticed_in_a_gang_of_two, (tmp_path, splits), nprocs=2)
+    assert (tmp_path / "6" / "run.json").exists()
 
 
 def test_another_number_of_workers_goes_on_where_two_were(splits: Splits, tmp_path: Path) -> None:

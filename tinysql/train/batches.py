@@ -139,16 +139,17 @@ def whole_batches(
     tokens: NDArray[np.int64],
     vocab_size: int,
     *,
-    most_rows: int = 100,
+    most_rows: int | None = None,
 ) -> list[NDArray[np.int64]]:
-    """The rows with these numbers, longest first, in batches of `most_rows` at most.
+    """The rows with these numbers, longest first, in batches.
 
     A batch has fewer where logits would take more than 128 MiB.
 
     Args:
         tokens: of each of these rows, how many have logits.
+        most_rows: of a batch; None: a hundred.
     """
-    at_once = min(most_rows, max(1, _LOGITS // (int(tokens.max()) * vocab_size)))
+    at_once = min(most_rows or 100, max(1, _LOGITS // (int(tokens.max()) * vocab_size)))
     by_length = numbers[np.argsort(-tokens, kind="stable")]
     return np.split(by_length, range(at_once, len(by_length), at_once))
 

@@ -35,9 +35,8 @@ def tried(
     vocab_size = model.causal.config.vocab_size
     totals = torch.zeros(3, dtype=torch.float64, device=worker.device)
     # Where memory is short, a rank gets no more rows at once than in training.
-    most = config.runtime.micro_rows
-    limit = {} if most is None else {"most_rows": most * worker.world_size}
-    batches = whole_batches(everything, with_logits, vocab_size, **limit)
+    most_rows = (config.runtime.micro_rows or 0) * worker.world_size or None
+    batches = whole_batches(everything, with_logits, vocab_size, most_rows=most_rows)
     # Under ZeRO-3 a pass gathers weights from every rank, so a rank that has no row in a batch
     # makes its pass too, on one that does not count.
     for batch in batches:
