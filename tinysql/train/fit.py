@@ -97,8 +97,9 @@ def _fit(
     flops = flops_per_token(model, float(lengths.mean()), with_logits=share)
     run = _Run(loss_model, config, worker, flops)
     order = batch_order(
-        rows.train.lengths, config.batch_rows, seed=config.seed, start_step=run.step
-    )
+        lengths, config.batch_rows, seed=config.seed, start_step=run.step,
+        repeated_rows=config.repeated_rows,
+    )  # fmt: skip
     milestone = max(1, config.steps // NUM_MILESTONES)
     told = False
     while run.step < config.steps:
