@@ -19,7 +19,7 @@ _WORKER = {"ray.io/is-ray-node": "yes", "ray.io/node-type": "worker"}
 """What KubeRay puts on the pods of a cluster."""
 _RANDOM_PORT = 45_678
 """Any of those that Ray picks."""
-_DASHBOARD, _REDIS, _TLS = 8265, 6379, 443
+_DASHBOARD, _REDIS, _TLS, _DNS = 8265, 6379, 443, 53
 
 
 class _Need(NamedTuple):
@@ -79,7 +79,7 @@ def _needs(
     manifest: Manifest, place: str, pod: dict[str, Any], manifests: list[Manifest]
 ) -> Iterator[_Need]:
     """What a pod connects to."""
-    yield _Need("DNS", 53, None)
+    yield _Need("DNS", _DNS, None)
     commands = [each.get("command", []) for each in at(pod, "spec.containers") or ()]
     if any("--kubernetes" in command for command in commands):
         yield _Need("the API server", _TLS, None)
@@ -148,7 +148,16 @@ def _is(peer: dict[str, Any], labels: Labels | None) -> bool:
 
 def _has_port(rule: dict[str, Any], port: int) -> bool:
     ports = rule.get("ports")
-    return not ports or any(each.get("port") in (None, port) for each in ports)
+    return not ports or any(_covers(each, port) for each in ports)
+
+
+def _covers(allowed: dict[str, Any], port: int) -> bool:
+    # Names are asked for by UDP first; everything else here is TCP, the default of a rule.
+    protocol = "UDP" if port == _DNS else "TCP"
+    first = allowed.get("port", port)
+    if allowed.get("protocol", "TCP") != protocol or not isinstance(first, int):
+        return False  # what a name stands for, each pod says for itself
+    return first <= port <= int(allowed.get("endPort", first))
 
 
 def _selects(selector: dict[str, Any], labels: Labels) -> bool:
