@@ -7,7 +7,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tinysql.errors import InputError
 from tinysql.train.batches import batch_order, make_batch, total_weight, whole_batches
 from tinysql.train.rows import TokenizedRows
 
@@ -40,18 +39,6 @@ def test_epoch_has_every_row_once_but_for_an_incomplete_batch(num_rows: int) -> 
         assert len(set(epoch)) == len(epoch) == per_epoch * 8
         assert set(epoch) <= set(range(num_rows))
     assert num_rows < 800 or epochs[0] != epochs[1] != epochs[2]
-
-
-def test_repeated_rows_are_half_of_an_epoch_and_every_other_row_is_in_it_once() -> None:
-    order = batch_order(lengths_of(1_000), 8, seed=0, start_step=0, repeated_rows=100)
-    seen = np.bincount(np.concatenate(list(itertools.islice(order, 1_800 // 8))))
-    assert (seen[:100] == 9).all()
-    assert (seen[100:] == 1).all()
-
-
-def test_more_repeated_rows_than_others_are_refused() -> None:
-    with pytest.raises(InputError, match="repeated_rows 9 are more than half of the 17"):
-        next(batch_order(lengths_of(17), 8, seed=0, start_step=0, repeated_rows=9))
 
 
 def test_rows_left_out_of_an_epoch_change_with_it() -> None:

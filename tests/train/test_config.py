@@ -8,12 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from tinysql.errors import InputError
-from tinysql.train.config import (
-    BaseConfig,
-    TrainingConfig,
-    identify_base,
-    identify_training,
-)
+from tinysql.train.config import BaseConfig, TrainingConfig, identify_base
 
 SETTINGS = {"prompt_weight": 0.1, "steps": 100, "lr": 1e-3}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -116,12 +111,6 @@ def test_local_base_with_another_file_is_another(folder: Path, file_name: str) -
 def test_local_base_that_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"config\.json"):
         identity_of(tmp_path)
-
-
-def test_settings_count_where_they_are_used() -> None:
-    unused = identify_training(config_of(repeated_rows=0))
-    assert "repeated_rows" not in unused and "adapter" not in unused
-    assert identify_training(config_of(repeated_rows=9)) == {**unused, "repeated_rows": 9}
 
 
 def test_hub_base_counts_by_name_and_commit() -> None:

@@ -30,23 +30,13 @@ class Batch(NamedTuple):
 
 
 def batch_order(
-    lengths: NDArray[np.int64],
-    batch_rows: int,
-    *,
-    seed: int,
-    start_step: int,
-    repeated_rows: int = 0,
+    lengths: NDArray[np.int64], batch_rows: int, *, seed: int, start_step: int
 ) -> Iterator[NDArray[np.int64]]:
     """Row numbers of the batches from `start_step` on, endlessly; each has `batch_rows` rows.
 
-    Args:
-        repeated_rows: the first so many rows are half of an epoch, over and over; the others are
-            in it once.
-
-    Raises InputError when there are not enough rows for one batch, or to repeat.
+    Raises InputError when there are not enough rows for one batch.
     """
-    rows = _epoch_rows(len(lengths), repeated_rows)
-    per_epoch = len(rows) // batch_rows
+    per_epoch = len(lengths) // batch_rows
     if per_epoch == 0:
         raise InputError(
             f"batch_rows {batch_rows} is more than the {len(lengths)} training rows: lower it or "
@@ -55,30 +45,15 @@ def batch_order(
     epoch, offset = divmod(start_step, per_epoch)
     while True:
         generator = np.random.default_rng((seed, epoch))
-        yield from _epoch_batches(rows, lengths, batch_rows, generator)[offset:]
+        yield from _epoch_batches(lengths, batch_rows, generator)[offset:]
         epoch, offset = epoch + 1, 0
 
 
-def _epoch_rows(num_rows: int, repeated_rows: int) -> NDArray[np.int64]:
-    others = np.arange(repeated_rows, num_rows)
-    if len(others) < repeated_rows:
-        raise InputError(
-            f"repeated_rows {repeated_rows} are more than half of the {num_rows} training rows: "
-            "lower it or generate more rows"
-        )
-    if repeated_rows == 0:
-        return others
-    return np.concatenate([np.resize(np.arange(repeated_rows), len(others)), others])
-
-
 def _epoch_batches(
-    rows: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    batch_rows: int,
-    generator: np.random.Generator,
+    lengths: NDArray[np.int64], batch_rows: int, generator: np.random.Generator
 ) -> list[NDArray[np.int64]]:
-    num_rows = len(rows) // batch_rows * batch_rows
-    order = generator.permutation(rows)[:num_rows]
+    num_rows = len(lengths) // batch_rows * batch_rows
+    order = generator.permutation(len(lengths))[:num_rows]
     pool_rows = POOL_BATCHES * batch_rows
     batches = []
     for start in range(0, num_rows, pool_rows):

@@ -63,10 +63,6 @@ class TrainingConfig(Config):
     """Optimizer steps."""
     batch_rows: int = Field(default=64, ge=1)
     """Rows of one step, over all workers."""
-    repeated_rows: int = Field(default=0, ge=0)
-    """Rows of the training split, its first, that are half of every epoch, over and over, and the
-    others once: two-set training (Charton and Kempe 2024, arXiv 2410.07041), with which a model
-    learns what it does not from rows that are always new."""
     method: Literal["full", "lora", "rslora", "dora", "qlora"] = "full"
     """All weights, or adapters beside frozen ones: LoRA, with the scale of rsLoRA (Kalajdzievski
     2023), with DoRA's separate length of columns (Liu et al. 2024), or with the frozen ones in 4
@@ -187,9 +183,8 @@ class AdapterStudyConfig(Config):
 
 
 def identify_training(config: TrainingConfig) -> dict[str, Any]:
-    """What decides the weights: not how a step is carried out, nor what is not used."""
-    unused = {"adapter": not config.has_adapters, "repeated_rows": not config.repeated_rows}
-    left_out = {"runtime"} | {name for name, is_unused in unused.items() if is_unused}
+    """What decides the weights: not how a step is carried out, nor adapters that are not there."""
+    left_out = {"runtime"} if config.has_adapters else {"runtime", "adapter"}
     return config.model_dump(mode="json", exclude=left_out)
 
 

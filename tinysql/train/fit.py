@@ -97,9 +97,8 @@ def _fit(
     flops = flops_per_token(model, float(lengths.mean()), with_logits=share)
     run = _Run(loss_model, config, worker, flops)
     order = batch_order(
-        lengths, config.batch_rows, seed=config.seed, start_step=run.step,
-        repeated_rows=config.repeated_rows,
-    )  # fmt: skip
+        rows.train.lengths, config.batch_rows, seed=config.seed, start_step=run.step
+    )
     milestone = max(1, config.steps // NUM_MILESTONES)
     told = False
     while run.step < config.steps:
