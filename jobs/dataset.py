@@ -6,7 +6,7 @@
 from typing import TYPE_CHECKING, Any, cast
 
 from cluster.steps import StepContext, StepKind
-from tinysql.data.dataset import DatasetConfig, dataset_shards
+from tinysql.data.dataset import DatasetConfig, dataset_shards, identify_dataset
 
 if TYPE_CHECKING:
     from tinysql.data.card import Counts
@@ -43,7 +43,7 @@ def _slug(config: DatasetConfig) -> str:
     return f"{variant}cs{sets}-{config.train_rows}rows"
 
 
-KIND: StepKind = StepKind("dataset", 2, DatasetConfig, lambda _: (), run, _slug)
+KIND: StepKind = StepKind("dataset", 2, DatasetConfig, lambda _: (), run, _slug, identify_dataset)
 
 if __name__ == "__main__":
     from jobs.entry import main, step_command

@@ -17,7 +17,13 @@ from pydantic import ValidationError
 
 from tinysql.data import phrasing, words
 from tinysql.data.card import check_held_out, dataset_card
-from tinysql.data.dataset import BUCKETS, GENERALIZATION_SPLITS, DatasetConfig, dataset_shards
+from tinysql.data.dataset import (
+    BUCKETS,
+    GENERALIZATION_SPLITS,
+    DatasetConfig,
+    dataset_shards,
+    identify_dataset,
+)
 from tinysql.data.generate import generate_mentions, generate_rows, generate_shard
 
 Row = dict[str, Any]
@@ -40,6 +46,7 @@ def configs(draw: st.DrawFn) -> DatasetConfig:
         aggregate_rate=draw(rates),
         where_rate=draw(rates),
         join_rate=draw(rates),
+        first_table_rate=draw(rates) if variant == "default" else 0.0,
         table_synonym_rate=draw(rates),
         column_synonym_rate=draw(rates),
         seed=draw(st.integers(0, 2**70)),
@@ -154,6 +161,21 @@ def test_joins_are_on_declared_foreign_keys() -> None:
             ends = {(join["left"], join["left_column"]), (join["right"], join["right_column"])}
             assert frozenset(ends) in declared, row
         assert len(row["joins"]) == len(row["from_tables"]) - 1, row
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(0.0, 0.5), (0.7, 0.85), (1.0, 1.0)])
+def test_first_table_rate_is_how_often_from_begins_with_the_first_table(
+    rate: float, expected: float
+) -> None:
+    config = DatasetConfig(command_sets=(5,), join_rate=1, first_table_rate=rate)
+    rows = rows_of(config, "train", range(4_000))
+    share = np.mean([row["from_tables"][0] == 0 for row in rows])
+    assert share == pytest.approx(expected, abs=0.03)
+
+
+def test_fields_that_are_not_used_leave_identities_as_they_were() -> None:
+    assert "first_table_rate" not in identify_dataset(DatasetConfig())
+    assert identify_dataset(DatasetConfig(first_table_rate=0.5))["first_table_rate"] == 0.5
 
 
 @pytest.mark.parametrize("variant", ["default", "paper"])
@@ -271,6 +293,7 @@ def test_shards_hold_every_row_once_and_the_card_counts_them(tmp_path: Path) -> 
         total += rows
         shown = card["splits"][split]["distributions"]
         assert sum(shown["hardness"].values()) == sum(shown["shapes"].values()) == rows
+    assert card["config"] == identify_dataset(SPLIT_CONFIG)
     assert check_held_out(card) == []
     backwards = [(split, dict(reversed(shard.items()))) for split, shard in counts]
     assert json.dumps(dataset_card(SPLIT_CONFIG, backwards)) == json.dumps(card)
@@ -301,6 +324,7 @@ def test_rows_are_nearly_all_different() -> None:
         ({"command_sets": (2, 3), "higher_command_set": 3}, "overlaps"),
         ({"command_sets": (8,), "generalization_rows": {"higher_command_set": 9}}, "1 to 8"),
         ({"num_tables": 10}, "num_tables"),
+        ({"variant": "paper", "first_table_rate": 0.5}, "default variant, got 0.5"),
     ],
 )
 def test_bad_config_is_refused(fields: dict[str, Any], words_of_message: str) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tinysql.data import conditions as cond
 from tinysql.data import hardness, phrasing, words
-from tinysql.data.dataset import BUCKETS, GENERALIZATION_SPLITS, DatasetConfig
+from tinysql.data.dataset import BUCKETS, GENERALIZATION_SPLITS, DatasetConfig, identify_dataset
 from tinysql.data.queries import OUTER, SET_OPERATIONS, Query
 from tinysql.data.schemas import Schemas
 from tinysql.data.text import Indices, Text, pieces
@@ -102,7 +102,7 @@ def dataset_card(config: DatasetConfig, counts: Iterable[tuple[str, Counts]]) ->
             total[name] = total.get(name, 0) + np.array(numbers, np.int64)
     sizes = config.sizes
     return {
-        "config": config.model_dump(mode="json"),
+        "config": identify_dataset(config),
         "grammar": _GRAMMARS[config.variant],
         "rows": sizes,
         "vocabulary": {

@@ -8,7 +8,7 @@ generalization take words, phrases, schema sizes or command sets that those thre
 
 from collections.abc import Mapping
 from itertools import accumulate
-from typing import Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -67,6 +67,10 @@ class DatasetConfig(Config):
     """Share of rows with a WHERE, from command set 4 on."""
     join_rate: float = Field(default=0.8, ge=0, le=1)
     """Share of rows with a JOIN in command set 5; the paper variant joins whenever types allow."""
+    first_table_rate: float = Field(default=0.0, ge=0, le=1)
+    """Share of rows whose FROM begins with the schema's first table, the others' with any: a small
+    model learns aliases where one order is the rule, and hardly where both are as likely
+    (docs/training.md)."""
     table_synonym_rate: float = Field(default=0.0, ge=0, le=1)
     """Share of table mentions by a synonym; the TinySQL paper has 0.8."""
     column_synonym_rate: float = Field(default=0.0, ge=0, le=1)
@@ -85,6 +89,11 @@ class DatasetConfig(Config):
         if self.min_columns > self.max_columns:
             raise ValueError(
                 f"min_columns {self.min_columns} is larger than max_columns {self.max_columns}"
+            )
+        if self.first_table_rate and self.variant == "paper":
+            raise ValueError(
+                f"first_table_rate is for the default variant, got {self.first_table_rate}: leave "
+                "it out"
             )
         for split, rows in self.generalization_rows.items():
             if rows < 1:
@@ -131,6 +140,14 @@ class DatasetConfig(Config):
     def rows_of(self, split: str) -> range:
         """The row numbers of a split; the splits follow each other."""
         return row_ranges(self.sizes)[split]
+
+
+def identify_dataset(config: DatasetConfig) -> dict[str, Any]:
+    """What decides the rows; what came later is left out where it is not used."""
+    science = config.model_dump(mode="json")
+    if not config.first_table_rate:
+        del science["first_table_rate"]
+    return science
 
 
 class DatasetShard(NamedTuple):

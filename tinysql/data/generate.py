@@ -116,8 +116,9 @@ def _draw(config: DatasetConfig, split: str, row_numbers: Indices) -> _Drawn:
     )
     schemas = draw_schemas(_layout(config, split, sets), num_tables, draws)
     rates = Rates(
-        config.order_by_rate, config.aggregate_rate, config.where_rate, config.join_rate
-    )
+        order_by=config.order_by_rate, aggregate=config.aggregate_rate, where=config.where_rate,
+        join=config.join_rate, first_table=config.first_table_rate,
+    )  # fmt: skip
     if in_paper:
         schemas, query = paper.draw_queries(command_set, schemas, rates, draws)
     else:

@@ -35,6 +35,8 @@ class Rates:
     aggregate: float
     where: float
     join: float
+    first_table: float
+    """... and how often FROM begins with the schema's first table by rule, not by chance."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,8 @@ def _draw_from(
     from_tables = np.full((num_rows, most), -1)
     left = np.full((num_rows, most), -1)
     right = np.full((num_rows, most), -1)
-    from_tables[:, 0] = draws.choice("from.0", schemas.tables >= 0)
+    any_table = draws.choice("from.0", schemas.tables >= 0)
+    from_tables[:, 0] = np.where(draws.chance("first_table", rates.first_table), 0, any_table)
     if most == 1:
         return from_tables, left, right
     every = np.arange(num_rows)
