@@ -1,6 +1,7 @@
 """Dataset rows written by hand: shops, their sales, and the sales' refunds."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 SCHEMA = (
@@ -48,9 +49,8 @@ def make_row(
     """A row whose records are given in short and whose SQL must say the same."""
     links = {(SHOPS, SALES): "shop_id", (SALES, REFUNDS): "sale_id"}
     joins = [
-        {"left": one, "left_column": column, "right": other, "right_column": column}
-        for left, right in zip(from_tables, from_tables[1:], strict=False)
-        for one, other in ((left, right),)
+        {"left": left, "left_column": column, "right": right, "right_column": column}
+        for left, right in pairwise(from_tables)
         for column in (links.get((left, right)) or links[right, left],)
     ]
     return {
