@@ -8,10 +8,12 @@ import logging
 
 from cluster import pointers
 from cluster.errors import UserError
-from cluster.manifest import Record, read_manifest
+from cluster.manifest import ARTIFACT_OBJECT, MANIFEST_NAME, Record, read_manifest
 from cluster.store import Store
 
 POINTER = "champion"
+KIND = "model"
+"""Of artifact; nothing else answers questions."""
 _log = logging.getLogger(__name__)
 
 
@@ -57,10 +59,13 @@ def promote(store: Store, champion: Champion, *, over: Version | None) -> Versio
 
 
 def named(store: Store, path: str) -> Champion:
-    """The artifact at a path, as somebody's choice. Raises UserError when there is none."""
-    manifest = read_manifest(store, path)
+    """The model at a path, as somebody's choice. Raises UserError when there is none."""
+    is_path = ARTIFACT_OBJECT.fullmatch(f"{path}/{MANIFEST_NAME}")
+    manifest = read_manifest(store, path) if is_path else None
     if manifest is None:
         raise UserError(f"{path} is no artifact of {store.uri}, or not any more; see `tinysql ls`")
+    if manifest.kind != KIND:
+        raise UserError(f"{path} is a {manifest.kind}: expected a {KIND}, see `tinysql ls`")
     return Champion(path=path, manifest_sha256=manifest.sha256)
 
 
@@ -80,11 +85,14 @@ def rolled_back(store: Store, *, to: int | None) -> Version:
             f"version {goal} of the champion: there is none to go back to; expected 1 to "
             f"{now.version}, see `tinysql history`"
         )
-    named(store, versions[goal].champion.path)
-    origin = versions[goal].champion.restores or goal
-    moved = promote(
-        store, versions[goal].champion.model_copy(update={"restores": origin}), over=now
-    )
+    chosen = versions[goal].champion
+    if named(store, chosen.path).manifest_sha256 != chosen.manifest_sha256:
+        raise UserError(
+            f"{chosen.path} was made anew since it was version {goal}: `tinysql promote` it if it "
+            "is to be the champion all the same"
+        )
+    restored = chosen.model_copy(update={"restores": chosen.restores or goal})
+    moved = promote(store, restored, over=now)
     if moved is None:
         raise UserError("the champion was moved meanwhile: look at `tinysql history` and try again")
     return moved

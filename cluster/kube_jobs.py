@@ -6,6 +6,7 @@ codes of submitters are no evidence (kuberay#3216).
 """
 
 import copy
+import logging
 import os
 from collections.abc import Callable
 from http import HTTPStatus
@@ -15,6 +16,7 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
+from yaml import YAMLError
 
 from cluster.errors import UserError
 from cluster.submission import Look, OutOfReach, Run, State
@@ -77,11 +79,13 @@ class KubeJobs:
                 config.load_incluster_config()
             else:
                 config.load_kube_config(os.environ.get("KUBECONFIG"))
-        except (ConfigException, OSError) as error:
+        except (ConfigException, OSError, TypeError, YAMLError) as error:
             raise UserError(
                 "Kubernetes: neither a service account nor a kubeconfig; expected what `kubectl` "
                 "needs, such as KUBECONFIG"
             ) from error
+        # Its tries are ours to tell of, when they have come to nothing.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
         # The types of the client say None of every field.
         self._objects: Any = client.CustomObjectsApi()
         self._core: Any = client.CoreV1Api()
@@ -111,13 +115,11 @@ class KubeJobs:
         return made is not None
 
     def runs(self) -> list[Run]:
-        found = self._ask(
-            "list RayJobs", self._objects.list_namespaced_custom_object, **_KIND,
-            label_selector=_RUN,
-        )  # fmt: skip
+        found = self._ask("list RayJobs", self._objects.list_namespaced_custom_object, **_KIND)
         runs = (
             Run(each["metadata"]["name"], *_standing(each), each["metadata"]["creationTimestamp"])
             for each in found["items"]
+            if each["metadata"]["name"] != MOULD
         )
         return sorted(runs, key=lambda run: run.submitted)
 

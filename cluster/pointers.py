@@ -8,6 +8,7 @@ earlier version and nothing that was never current. Filing the new version first
 a crash, a move that nobody saw happen; filing after the swap could lose an entry.
 """
 
+import logging
 import re
 
 from pydantic import JsonValue, ValidationError
@@ -18,10 +19,12 @@ from cluster.manifest import Record
 from cluster.store import Store
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_FILED = re.compile(r"/history/(\d+)\.json$")
+_log = logging.getLogger(__name__)
 
 
 class Pointer(Record):
-    """version counts from 1; previous is the value before this one, None for the first."""
+    """version rises from 1; previous is the value before this one, None for the first."""
 
     version: int
     value: JsonValue
@@ -29,27 +32,30 @@ class Pointer(Record):
 
 
 def read(store: Store, name: str) -> Pointer | None:
-    """The pointer now, or None when it was never set."""
-    stored = store.read_tagged(_key(name))
-    return None if stored is None else _decode(stored.data, _key(name))
+    """The pointer now, or None when it was never set; where it was lost, its newest filed version.
+
+    Raises IntegrityError when it is damaged.
+    """
+    return _now(store, name)[0]
 
 
 def advance(store: Store, name: str, value: JsonValue, *, expected: int) -> Pointer | None:
     """Moves the pointer from version expected (0: not set yet) to value.
 
-    None means it was not at that version: read it and decide again.
+    None means it was not at that version: read it and decide again. Raises IntegrityError when the
+    history has another version of that number.
     """
-    key = _key(name)
-    stored = store.read_tagged(key)
-    if stored is None:
-        first = Pointer(version=1, value=value, previous=None)
-        return first if expected == 0 and store.create(key, _encode(first)) else None
-    current = _decode(stored.data, key)
-    if current.version != expected:
+    current, tag = _now(store, name)
+    if (current.version if current else 0) != expected:
         return None
-    store.create(_history_key(name, current.version), stored.data)
-    moved = Pointer(version=current.version + 1, value=value, previous=current.value)
-    return moved if store.replace(key, _encode(moved), stored.tag) else None
+    if current is not None:
+        _file(store, name, current)
+    # After an earlier object was restored by hand there are newer ones, whose numbers stay theirs.
+    version = max(_filed(store, name), default=0) + 1
+    moved = Pointer(version=version, value=value, previous=current.value if current else None)
+    key, data = _key(name), _encode(moved)
+    won = store.create(key, data) if tag is None else store.replace(key, data, tag)
+    return moved if won else None
 
 
 def history(store: Store, name: str) -> list[Pointer]:
@@ -57,8 +63,37 @@ def history(store: Store, name: str) -> list[Pointer]:
     current = read(store, name)
     if current is None:
         return []
-    keys = [_history_key(name, version) for version in range(1, current.version)]
-    return [*(_decode(store.read(key), key) for key in keys), current]
+    filed = sorted(_filed(store, name).items())
+    earlier = (key for version, key in filed if version < current.version)
+    return [*(_decode(store.read(key), key) for key in earlier), current]
+
+
+def _now(store: Store, name: str) -> tuple[Pointer | None, str | None]:
+    """The pointer and the tag of its object; None: that is not there."""
+    stored = store.read_tagged(_key(name))
+    if stored is not None:
+        return _decode(stored.data, _key(name)), stored.tag
+    filed = _filed(store, name)
+    if not filed:
+        return None, None
+    newest = filed[max(filed)]
+    _log.warning("%s is gone: taking %s, the newest of its history", _key(name), newest)
+    return _decode(store.read(newest), newest), None
+
+
+def _file(store: Store, name: str, current: Pointer) -> None:
+    key = _history_key(name, current.version)
+    if not store.create(key, _encode(current)) and _decode(store.read(key), key) != current:
+        raise IntegrityError(
+            f"{key} and {_key(name)} are different versions {current.version}: one of them was "
+            "restored from another past; delete the one that is not to count"
+        )
+
+
+def _filed(store: Store, name: str) -> dict[int, str]:
+    """The keys of the history by version."""
+    keys = (found.key for found in store.list(f"pointers/{name}/history/"))
+    return {int(found[1]): key for key in keys if (found := _FILED.search(key))}
 
 
 def _key(name: str) -> str:

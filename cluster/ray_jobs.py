@@ -18,6 +18,8 @@ _STATES: dict[JobStatus, State] = {
     JobStatus.STOPPED: "failed",
     JobStatus.FAILED: "failed",
 }
+_REFUSED = (401, 403)
+_TOKEN = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's"
 
 
 class RayJobs:
@@ -28,13 +30,14 @@ class RayJobs:
     """
 
     def __init__(self, address: str, working_dir: str | None) -> None:
+        if not address.startswith(("http://", "https://")):
+            raise UserError(f"--address {address!r}: expected http://HEAD:8265")
         self._environment: dict[str, Any] = {"working_dir": working_dir} if working_dir else {}
         try:
             self._client = JobSubmissionClient(address)
         except AuthenticationError as error:
             raise UserError(
-                f"Ray at {address}: it refuses our token; set RAY_AUTH_MODE=token and "
-                "RAY_AUTH_TOKEN to the cluster's"
+                f"Ray at {address}: it refuses our token; {_TOKEN}"
             ) from error
         except (ConnectionError, RuntimeError, ValueError, requests.RequestException) as error:
             raise UserError(
@@ -78,6 +81,8 @@ class RayJobs:
         except RuntimeError as error:
             if "status code 404" in str(error):
                 return None
+            if any(f"status code {code}" in str(error) for code in _REFUSED):
+                raise UserError(f"Ray refuses our token: {_TOKEN}") from error
             raise OutOfReach(str(error).partition(":")[0]) from error
 
 

@@ -1,10 +1,13 @@
 """Which cluster a command means."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from cluster.submission import Cluster
+from cluster.errors import UserError
+from cluster.submission import Cluster, OutOfReach
 
 Address = Annotated[
     str | None, typer.Option(help="Dashboard of a Ray cluster, such as http://HEAD:8265.")
@@ -29,3 +32,12 @@ def find_cluster(address: str | None, namespace: str, working_dir: str | None = 
     from cluster.kube_jobs import KubeJobs  # noqa: PLC0415
 
     return KubeJobs(namespace)
+
+
+@contextmanager
+def within_reach() -> Iterator[None]:
+    """A cluster that does not answer is the user's to look after."""
+    try:
+        yield
+    except OutOfReach as error:
+        raise UserError(f"the cluster does not answer: {error}; try again") from error

@@ -17,7 +17,7 @@ from jobs.entry import DEFAULT_STORE, DryRun, Json, StoreUri, main, wants_json
 
 OlderThan = Annotated[
     float,
-    typer.Option(help="Hours an unfinished artifact must have been left alone.", min=0.0),
+    typer.Option(help="Hours an unfinished artifact must have been left alone.", min=0.0, max=1e6),
 ]
 KeepNights = Annotated[
     int | None,

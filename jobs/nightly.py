@@ -11,7 +11,7 @@ and a late one find it and do nothing.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -23,7 +23,7 @@ from rich.console import Console
 from cluster import champion as champions
 from cluster import nights
 from cluster.champion import Champion, Version
-from cluster.errors import IntegrityError, UserError
+from cluster.errors import IntegrityError, LeaseLost, UserError
 from cluster.graph import Result
 from cluster.manifest import read_manifest
 from cluster.nights import Night
@@ -57,9 +57,12 @@ WEBHOOK = "TINYSQL_WEBHOOK"
 NightDate = Annotated[
     str | None, typer.Option("--date", help="Which night, as 2026-11-21. Default: today, UTC.")
 ]
+LATE_HOURS = 36.0
 LateHours = Annotated[
     float,
-    typer.Option(help="Hours from the start of the date after which it is let go.", min=0.0),
+    typer.Option(
+        help="Hours from the start of the date after which it is let go.", min=0.0, max=1e6
+    ),
 ]
 
 
@@ -70,7 +73,7 @@ def nightly(
     address: Address = None,
     overrides: Overrides = None,
     night: NightDate = None,
-    late_hours: LateHours = 36.0,
+    late_hours: LateHours = LATE_HOURS,
     dry_run: DryRun = False,
     json_output: Json = None,
 ) -> None:
@@ -81,7 +84,7 @@ def nightly(
     request = make_request(
         recipe or recipe_option or RECIPE, store, address, overrides, dry_run, json_output
     )
-    of = _parsed(night)
+    of = night_date(night)
     console = stderr_console()
     if dry_run:
         targets = _planned(request, of, store)
@@ -90,14 +93,11 @@ def nightly(
     with _failure_told(console, str(of)):
         # A recipe that is none is refused before anything is claimed.
         _planned(request, of, store)
-        age = datetime.now(UTC) - datetime(of.year, of.month, of.day, tzinfo=UTC)
-        if age > timedelta(hours=late_hours):
-            hours = f"{age.total_seconds() / 3600:.0f} hours ago"
-            message = f"{of} is {hours}, more than --late-hours {late_hours:g}: let go"
-            console.print(message, highlight=False)
+        if late := lateness(of, late_hours):
+            console.print(f"{late}: let go", highlight=False)
             _say(request, {"date": str(of), "verdict": "let go"})
             return
-        found = _once(request, str(of), open_store(store), console)
+        found = _outcome_of(request, str(of), open_store(store), console)
     console.print(_in_words(found), style="bold", highlight=False, soft_wrap=True)
     _say(request, found.model_dump(mode="json"))
 
@@ -113,8 +113,16 @@ def _failure_told(console: Console, of: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        _alert(console, {"date": of, "verdict": "failed", "reasons": [str(error)]})
+        send_outcome(console, {"date": of, "verdict": "failed", "reasons": [str(error)]})
         raise
+
+
+def _outcome_of(request: Request, of: str, store: Store, console: Console) -> Night:
+    while True:
+        try:
+            return _once(request, of, store, console)
+        except LeaseLost as lost:
+            console.print(f"{of}: {lost}; waiting for the new owner", highlight=False)
 
 
 def _once(request: Request, of: str, store: Store, console: Console) -> Night:
@@ -132,7 +140,7 @@ def _once(request: Request, of: str, store: Store, console: Console) -> Night:
         night = _run(request, of, store, console)
         lease.check()
         night = nights.record(store, night)
-    _alert(console, night.model_dump(mode="json"))
+    send_outcome(console, night.model_dump(mode="json"))
     return night
 
 
@@ -214,17 +222,21 @@ def _descends(step: Step, ancestor: Step) -> bool:
 
 def _built(request: Request, of: date, champion: Step | None) -> dict[str, Step]:
     """The steps of a date's recipe; champion None: the challenger stands in for it."""
-    missing = [name for name in _NEEDED if name not in load_recipe(request.recipe).steps]
-    if missing:
-        raise UserError(
-            f"recipe {request.recipe} has no step {missing[0]!r}: a nightly recipe has "
-            f"{', '.join(_NEEDED)}"
-        )
-    seed = f"fresh.seed={of:%Y%m%d}"
-    recipe = load_recipe(request.recipe, [*request.overrides, seed])
+    recipe = load_night(request.recipe, request.overrides, of)
     if champion is None:
         return build_steps(_alone(recipe), KINDS)
     return build_steps(recipe, KINDS, {_GIVEN: champion})
+
+
+def load_night(recipe: str, overrides: Sequence[str], of: date) -> Recipe:
+    """The recipe of a date. Raises UserError when it is not one of nights."""
+    missing = [name for name in _NEEDED if name not in load_recipe(recipe).steps]
+    if missing:
+        raise UserError(
+            f"recipe {recipe} has no step {missing[0]!r}: a nightly recipe has "
+            f"{', '.join(_NEEDED)}"
+        )
+    return load_recipe(recipe, [*overrides, f"fresh.seed={of:%Y%m%d}"])
 
 
 def _alone(recipe: Recipe) -> Recipe:
@@ -247,7 +259,8 @@ def _taken(store: Store, champion: Champion | None) -> Step | None:
     return taken_step(_GIVEN, KINDS[manifest.kind], manifest)
 
 
-def _parsed(night: str | None) -> date:
+def night_date(night: str | None) -> date:
+    """The date as written, or today's. Raises UserError when it is none, or has not come yet."""
     today = datetime.now(UTC).date()
     if night is None:
         return today
@@ -260,7 +273,17 @@ def _parsed(night: str | None) -> date:
     return found
 
 
-def _alert(console: Console, outcome: dict[str, object]) -> None:
+def lateness(of: date, late_hours: float) -> str | None:
+    """Why a night is let go, if it is."""
+    age = datetime.now(UTC) - datetime(of.year, of.month, of.day, tzinfo=UTC)
+    if age <= timedelta(hours=late_hours):
+        return None
+    hours = f"{age.total_seconds() / 3600:.0f} hours ago"
+    return f"{of} is {hours}, more than --late-hours {late_hours:g}"
+
+
+def send_outcome(console: Console, outcome: dict[str, object]) -> None:
+    """Tells the webhook, if there is one; that it was not told is no failure."""
     address = os.environ.get(WEBHOOK)
     if address:
         # Only now: no other command needs an HTTP client.

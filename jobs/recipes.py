@@ -52,10 +52,12 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe with this name, or in this .yaml file, with `step.field=value` overrides applied.
+    """The recipe with this name, in this .yaml file or in this JSON, with overrides applied.
 
     Raises UserError when there is none, or it is not a recipe.
     """
+    if name.startswith("{"):
+        return make_recipe(_parse(name, "recipe"), "recipe", overrides)
     return make_recipe(_parse(_read(name), name), f"recipe {name}", overrides)
 
 

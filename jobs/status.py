@@ -15,8 +15,8 @@ from cluster.errors import UserError
 from cluster.manifest import Manifest, list_manifests
 from cluster.status import Unfinished, unfinished
 from cluster.store import find_store
-from cluster.submission import OutOfReach, Run
-from jobs.clusters import Address, Kubernetes, Namespace, find_cluster
+from cluster.submission import Run
+from jobs.clusters import Address, Kubernetes, Namespace, find_cluster, within_reach
 from jobs.entry import DEFAULT_STORE, Json, StoreUri, main, wants_json
 
 _HOUR = 3600.0
@@ -69,10 +69,8 @@ def status(
 
 
 def _runs(address: str | None, namespace: str) -> list[Run]:
-    try:
+    with within_reach():
         return find_cluster(address, namespace).runs()
-    except OutOfReach as error:
-        raise UserError(f"the cluster does not answer: {error}; try again") from error
 
 
 def _run_table(runs: list[Run]) -> Table:

@@ -5,12 +5,10 @@
 """
 
 import json
+import re
 import shlex
 import sys
-import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,12 +17,13 @@ import typer
 import yaml
 
 from cluster.errors import UserError
-from cluster.submission import OutOfReach, follow, job_name, submit
-from jobs.clusters import Address, Kubernetes, Namespace, find_cluster
+from cluster.submission import follow, job_name, submit
+from jobs.clusters import Address, Kubernetes, Namespace, find_cluster, within_reach
 from jobs.console import stderr_console
 from jobs.entry import Json, Overrides, main, wants_json
 from jobs.kinds import KINDS
-from jobs.recipes import load_recipe, recipe_names
+from jobs.nightly import LATE_HOURS, LateHours, lateness, load_night, night_date, send_outcome
+from jobs.recipes import load_recipe, parse_yaml, recipe_names
 from jobs.wiring import build_steps
 
 Verb = Literal["pipeline", "nightly"]
@@ -38,7 +37,7 @@ Store = Annotated[
 ]
 VerbOption = Annotated[Verb, typer.Option("--verb", help="What to run of the recipe.")]
 NightDate = Annotated[
-    str | None, typer.Option("--date", help="With nightly: which night, as 2026-11-21.")
+    str | None, typer.Option("--date", help="With nightly: which night. Default: today, UTC.")
 ]
 WorkingDir = Annotated[
     Path | None,
@@ -57,6 +56,7 @@ def submit_run(
     verb: VerbOption = "pipeline",
     overrides: Overrides = None,
     date: NightDate = None,
+    late_hours: LateHours = LATE_HOURS,
     working_dir: WorkingDir = None,
     no_wait: NoWait = False,
     only_print: Print = False,
@@ -72,61 +72,61 @@ def submit_run(
         raise UserError("expected one of --address http://HEAD:8265 and --kubernetes")
     if not kubernetes and store is None:
         raise UserError("--store: expected s3://bucket/prefix, which every machine can reach")
-    if date is not None and verb != "nightly":
-        raise UserError("--date: only --verb nightly has a date")
+    if store is not None and not store.startswith(("s3://", "/")):
+        raise UserError(
+            f"--store {store!r}: expected s3://bucket/prefix, or a directory that every machine has"
+        )
+    if working_dir is not None and (kubernetes or not working_dir.is_dir()):
+        raise UserError(
+            f"--working-dir {str(working_dir)!r}: expected a folder, with --address: pods have "
+            "their image"
+        )
+    if verb != "nightly" and (date is not None or late_hours != LATE_HOURS):
+        raise UserError("--date and --late-hours: only --verb nightly has a date")
     options = [f"--set={each}" for each in overrides or ()]
     if verb == "nightly":
         # Of now, not of when the job starts: its name must be that of one night.
-        date = date or str(datetime.now(UTC).date())
-        options.append(f"--date={date}")
-    made = _checked(recipe, overrides or (), verb)
+        of = night_date(date)
+        if late := lateness(of, late_hours):
+            raise UserError(f"--date {late}: it would be let go")
+        date = str(of)
+        options += [f"--date={date}", f"--late-hours={late_hours:g}"]
+        written = load_night(recipe, overrides or (), of)
+    else:
+        written = load_recipe(recipe, overrides or ())
+        build_steps(written, KINDS)
+    made = written.model_dump(mode="json", by_alias=True)
     name = job_name(Path(recipe).stem, {"verb": verb, "made": made, "store": store, "date": date})
-    console = stderr_console()
-    with ExitStack() as stack:
-        there, folder = recipe, str(working_dir) if working_dir else None
-        if recipe not in recipe_names():
-            there, folder = _uploaded(Path(recipe), working_dir, kubernetes, stack)
-        command = _command(verb, there, store, options)
+    there = recipe if recipe in recipe_names() else _inline(Path(recipe))
+    command = _command(verb, there, store, options)
+    with within_reach():
         if only_print:
             _print(name, command, namespace if kubernetes else None)
             return
-        found = find_cluster(address, namespace, folder)
-        try:
-            name, is_new = submit(found, name, command)
-        except OutOfReach as error:
-            raise UserError(f"the cluster does not answer: {error}; try again") from error
+        found = find_cluster(address, namespace, str(working_dir) if working_dir else None)
+        name, is_new = submit(found, name, command)
+    console = stderr_console()
     console.print(f"{name}: {'submitted' if is_new else 'runs already'}", highlight=False)
     succeeded = no_wait or follow(found, name, _write, partial(console.print, style="dim"))
     if wants_json(json_output):
         print(json.dumps({"job": name, "submitted": is_new, "succeeded": succeeded}))  # noqa: T201
     if not succeeded:
+        if verb == "nightly":
+            # Its driver may never have started.
+            send_outcome(
+                console, {"date": date, "verdict": "failed", "reasons": [f"see the job {name}"]}
+            )
         sys.exit(1)
 
 
-def _checked(recipe: str, overrides: Sequence[str], verb: Verb) -> object:
-    """What the recipe says, after a mistake in it has been found here rather than there."""
-    found = load_recipe(recipe, overrides)
-    if verb == "pipeline":
-        build_steps(found, KINDS)
-    return found.model_dump(mode="json", by_alias=True)
+def _inline(recipe: Path) -> str:
+    """A recipe of this machine as JSON, which the job takes in place of a name.
 
-
-def _uploaded(
-    recipe: Path, working_dir: Path | None, kubernetes: bool, stack: ExitStack
-) -> tuple[str, str]:
-    """Where the job finds a recipe's file, and the folder that takes it there."""
-    if kubernetes:
-        raise UserError(
-            f"recipe {str(recipe)!r} is a file of this machine: put it into the ConfigMap "
-            "tinysql-recipes, and name it /etc/tinysql/recipes/FILE in an overlay"
-        )
-    if working_dir is None:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        Path(folder, recipe.name).write_text(recipe.read_text(encoding="utf-8"), encoding="utf-8")
-        return recipe.name, folder
-    if not recipe.resolve().is_relative_to(working_dir.resolve()):
-        raise UserError(f"recipe {str(recipe)!r} is not in --working-dir {str(working_dir)!r}")
-    return str(recipe.resolve().relative_to(working_dir.resolve())), str(working_dir)
+    `ray job submit`, which KubeRay calls, hands arguments to a shell in double quotes: nothing in
+    the JSON means anything there.
+    """
+    text = json.dumps(parse_yaml(recipe, "recipe file"))
+    return re.sub(r'\\["\\]|[$`!]', lambda found: f"\\u{ord(found[0][-1]):04x}", text)
 
 
 def _command(verb: Verb, recipe: str, store: str | None, options: Sequence[str]) -> str:

@@ -65,11 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
         api, path = self.server.api, urlparse(self.path)
         parts = path.path.strip("/").split("/")
         if parts[-1] == "rayjobs":
-            label = parse_qs(path.query)["labelSelector"][0]
-            items = [
-                job for job in api.ray_jobs.values() if label in job["metadata"].get("labels", {})
-            ]
-            self._answer(200, {"kind": "RayJobList", "items": items})
+            self._answer(200, {"kind": "RayJobList", "items": list(api.ray_jobs.values())})
         elif parts[-2] == "rayjobs":
             found = api.ray_jobs.get(parts[-1])
             self._answer(200 if found else 404, found or {"reason": "NotFound"})

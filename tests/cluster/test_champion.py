@@ -8,14 +8,15 @@ from cluster.errors import UserError
 from cluster.store import Store
 
 
-def champion(name: str) -> Champion:
-    return Champion(path=f"model/{name}-0123456789ab", manifest_sha256=name * 64)
+def champion(store: Store, name: str) -> Champion:
+    path = f"model/{name}-0123456789ab"
+    commit(store, path)
+    return named(store, path)
 
 
 def promoted(store: Store, *names: str) -> None:
     for name in names:
-        commit(store, champion(name).path)
-        assert promote(store, champion(name), over=current(store)) is not None
+        assert promote(store, champion(store, name), over=current(store)) is not None
 
 
 def paths(store: Store) -> str:
@@ -32,7 +33,7 @@ def test_nobody_is_champion_at_first(store: Store) -> None:
 def test_promotions_are_a_history(store: Store) -> None:
     promoted(store, "a", "b")
     now = current(store)
-    assert now is not None and (now.version, now.champion) == (2, champion("b"))
+    assert now is not None and (now.version, now.champion) == (2, champion(store, "b"))
     assert paths(store) == "ab"
 
 
@@ -40,8 +41,8 @@ def test_promotion_over_another_champion_changes_nothing(store: Store) -> None:
     promoted(store, "a")
     seen = current(store)
     promoted(store, "b")
-    assert promote(store, champion("c"), over=seen) is None
-    assert promote(store, champion("c"), over=None) is None
+    assert promote(store, champion(store, "c"), over=seen) is None
+    assert promote(store, champion(store, "c"), over=None) is None
     assert paths(store) == "ab"
 
 
@@ -73,6 +74,22 @@ def test_rollback_to_what_was_forgotten_changes_nothing(store: Store) -> None:
     assert paths(store) == "ab"
 
 
-def test_a_champion_must_be_there(store: Store) -> None:
+def test_rollback_to_what_was_made_anew_changes_nothing(store: Store) -> None:
+    promoted(store, "a", "b")
+    store.delete("model/a-0123456789ab/manifest.json")
+    commit(store, "model/a-0123456789ab", parents=["base/b-0123456789ab"])
+    with pytest.raises(UserError, match="was made anew since it was version 1"):
+        rolled_back(store, to=None)
+    assert paths(store) == "ab"
+
+
+@pytest.mark.parametrize("path", ["model/nothing-0123456789ab", "", "../x", "a//b", "model"])
+def test_a_champion_must_be_there(store: Store, path: str) -> None:
     with pytest.raises(UserError, match="is no artifact of"):
-        named(store, "model/nothing-0123456789ab")
+        named(store, path)
+
+
+def test_a_champion_must_be_a_model(store: Store) -> None:
+    commit(store, "dataset/cs1-0123456789ab")
+    with pytest.raises(UserError, match="is a dataset: expected a model"):
+        named(store, "dataset/cs1-0123456789ab")

@@ -110,7 +110,7 @@ def test_a_run_fails_with_the_reason(api: KubeApi, deployment: str, job: str) ->
     assert said == ["run: failed, AppFailed exit code 2"]
 
 
-def test_the_runs_of_a_namespace_are_those_that_were_submitted(api: KubeApi) -> None:
+def test_the_runs_of_a_namespace_are_all_but_the_mould(api: KubeApi) -> None:
     jobs = KubeJobs("tinysql")
     assert jobs.runs() == []
     for name in ("one", "two"):
@@ -156,9 +156,14 @@ def test_mistakes_are_one_line(api: KubeApi) -> None:
         jobs.start("run", "true")
 
 
-def test_without_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("written", [None, "{[:", "just text"])
+def test_without_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str | None
+) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    if written is not None:
+        (tmp_path / "config").write_text(written)
     with pytest.raises(UserError, match="neither a service account nor a kubeconfig"):
         KubeJobs("tinysql")
 

@@ -8,6 +8,15 @@ from cluster.errors import IntegrityError
 from cluster.pointers import advance, history, read
 from cluster.store import Store
 
+CURRENT = "pointers/champion/current.json"
+
+
+def advanced(store: Store, *values: str) -> None:
+    for value in values:
+        now = read(store, "champion")
+        expected = now.version if now else 0
+        assert advance(store, "champion", value, expected=expected) is not None
+
 
 def test_unset_pointer_reads_as_none(store: Store) -> None:
     assert read(store, "champion") is None
@@ -50,6 +59,37 @@ def test_crash_between_filing_and_moving_changes_nothing_visible(store: Store) -
     assert history(store, "champion") == [first]
     second = advance(store, "champion", "b", expected=1)
     assert history(store, "champion") == [first, second]
+
+
+def test_lost_pointer_is_its_newest_filed_version(store: Store) -> None:
+    advanced(store, "a", "b", "c")
+    store.delete(CURRENT)
+    assert [one.value for one in history(store, "champion")] == ["a", "b"]
+    advanced(store, "d", "e")
+    past = history(store, "champion")
+    assert [(one.version, one.value) for one in past] == [(1, "a"), (2, "b"), (3, "d"), (4, "e")]
+    assert past[2].previous == "b"
+
+
+def test_restored_older_pointer_leaves_the_newer_history_as_it_is(store: Store) -> None:
+    advanced(store, "a", "b")
+    older = store.read(CURRENT)
+    advanced(store, "c", "d")
+    store.write(CURRENT, older)
+    assert [one.value for one in history(store, "champion")] == ["a", "b"]
+    advanced(store, "e")
+    past = history(store, "champion")
+    assert [(one.version, one.value) for one in past] == [(1, "a"), (2, "b"), (3, "c"), (4, "e")]
+
+
+def test_two_different_versions_of_one_number_are_refused(local_store: Store) -> None:
+    advanced(local_store, "a", "b")
+    lost = local_store.read(CURRENT)
+    local_store.delete(CURRENT)
+    advanced(local_store, "c", "d")
+    local_store.write(CURRENT, lost)
+    with pytest.raises(IntegrityError, match=r"history/2\.json .* are different versions 2"):
+        advance(local_store, "champion", "e", expected=2)
 
 
 def test_damaged_pointer_is_refused(local_store: Store) -> None:

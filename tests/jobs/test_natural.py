@@ -41,7 +41,7 @@ steps:
   natural:
     config:
       model: some/scripted-model
-      connection: {concurrency: 4, key_variable: MY_KEY}
+      connection: {concurrency: 4, key_variable: MY_API_KEY}
 """
 WRITTEN = {"text": "Hello, {question}", "sleep": 0.1}
 BUSY = {"status": 429, "body": "", "headers": {"Retry-After": "0.2"}}
@@ -68,7 +68,7 @@ def recipe(tmp_path: Path) -> str:
 
 
 def with_endpoint(environment: dict[str, str], played: Scripted) -> dict[str, str]:
-    return environment | {"OPENAI_BASE_URL": played.url, "MY_KEY": KEY}
+    return environment | {"OPENAI_BASE_URL": played.url, "MY_API_KEY": KEY}
 
 
 def rewriting_workers(started: Started) -> list[psutil.Process]:
@@ -150,7 +150,7 @@ def run(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
     def call(*overrides: str, played: Scripted | None = None) -> Result:
         # Its workers started before, so they see none of these variables.
         monkeypatch.setenv("OPENAI_BASE_URL", played.url if played else "")
-        monkeypatch.setenv("MY_KEY", KEY)
+        monkeypatch.setenv("MY_API_KEY", KEY)
         steps = build_steps(load_recipe(recipe, overrides), KINDS)
         store = open_store(str(tmp_path / "runs"))
         return list(run_steps([steps["natural"]], store, progress=SilentProgress()))[-1]
@@ -211,7 +211,7 @@ def test_identity_leaves_out_how_the_endpoint_is_reached(recipe: str) -> None:
     def identity(*overrides: str) -> str:
         return build_steps(load_recipe(recipe, overrides), KINDS)["natural"].identity
 
-    same = ("natural.connection.concurrency=9", "natural.connection.url_variable=OTHER")
+    same = ("natural.connection.concurrency=9", "natural.connection.url_variable=OTHER_BASE_URL")
     assert all(identity(override) == identity() for override in same)
     other = ("natural.model=x", "natural.seed=1", "natural.temperature=0", "natural.max_tries=1")
     assert len({identity(), *(identity(override) for override in other)}) == 5

@@ -23,10 +23,10 @@ _TAKEN = ("model", "messages", "temperature", "seed", "max_tokens", "n", "stream
 class Connection(Config):
     """How the endpoint is reached; none of it is part of a step's identity."""
 
-    url_variable: str = "OPENAI_BASE_URL"
+    url_variable: str = Field(default="OPENAI_BASE_URL", pattern=r"^[A-Z0-9_]+_BASE_URL$")
     """Environment variable with the endpoint's URL, such as https://api.openai.com/v1."""
-    key_variable: str = "OPENAI_API_KEY"
-    """Environment variable with the key; unset sends none."""
+    key_variable: str = Field(default="OPENAI_API_KEY", pattern=r"^[A-Z0-9_]+_API_KEY$")
+    """Environment variable with the key; unset sends none. A recipe can name no other secret."""
     concurrency: int = Field(default=16, ge=1, le=256)
     """Requests in flight per worker."""
     timeout_seconds: float = Field(default=120.0, gt=0)
