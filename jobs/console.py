@@ -6,7 +6,7 @@ Everything here goes to stderr, so that stdout carries results only.
 import io
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
@@ -23,6 +23,7 @@ from rich.table import Table
 
 from cluster import logs
 from cluster.graph import Planned, Result
+from cluster.manifest import Manifest
 from cluster.progress import Progress as StepProgress
 
 _SHOWN = (
@@ -140,14 +141,16 @@ def one_bar(name: str, total: int | None, unit: str) -> Iterator[Callable[[int],
         progress.done()
 
 
-def plan_table(plan: Sequence[Planned]) -> Table:
-    """What a run would do: one row per step."""
+def plan_table(plan: Sequence[Planned], newest: Mapping[str, Manifest]) -> Table:
+    """What a run would do: one row per step; newest: by kind, whose cost says what to expect."""
     table = Table(title="Plan", title_justify="left")
     for heading in ("step", "kind", "artifact", "state"):
         table.add_column(heading, overflow="fold")
     for planned in plan:
         step = planned.step
         state = "[green]committed[/], reused" if planned.manifest else "[yellow]to run[/]"
+        if planned.manifest is None and (last := newest.get(step.kind.name)):
+            state += f", the last one took {last.timings.seconds:.0f} s"
         note = step.kind.note(step.config)
         if note:
             state += f", {note}"

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cluster.errors import UserError
 from cluster.graph import Planned, Result, plan, run_steps
-from cluster.manifest import capture_provenance
+from cluster.manifest import Manifest, capture_provenance, list_manifests
 from cluster.steps import Step
 from cluster.store import Store, find_store, open_store
 from jobs.console import headline, make_progress, plan_table, result_line, stderr_console
@@ -80,7 +80,7 @@ def run_targets(
     console = stderr_console()
     planned = plan(targets, find_store(options.store))
     if options.dry_run:
-        _print_plan(about, options, planned)
+        _print_plan(about, options, planned, _newest(options, planned))
         return []
     finished: Iterator[Result]
     if all(entry.manifest for entry in planned):
@@ -128,8 +128,19 @@ def _git_commit() -> str | None:
     return commit if Path(top) == checkout else None
 
 
+def _newest(options: Options, planned: Sequence[Planned]) -> dict[str, Manifest]:
+    """The artifact of each kind that was made last, where something is to be made."""
+    if all(entry.manifest for entry in planned):
+        return {}
+    found = list_manifests(find_store(options.store)).values()
+    return {each.kind: each for each in sorted(found, key=lambda each: each.timings.finished)}
+
+
 def _print_plan(
-    about: Mapping[str, str | None], options: Options, planned: Sequence[Planned]
+    about: Mapping[str, str | None],
+    options: Options,
+    planned: Sequence[Planned],
+    newest: Mapping[str, Manifest],
 ) -> None:
     if options.as_json:
         steps = [
@@ -142,11 +153,19 @@ def _print_plan(
                 "resources": asdict(entry.step.resources),
             }
             | ({"note": note} if (note := entry.step.kind.note(entry.step.config)) else {})
+            | _last_cost(None if entry.manifest else newest.get(entry.step.kind.name))
             for entry in planned
         ]
         print(json.dumps({**about, "store": options.store, "plan": steps}))  # noqa: T201
     else:
-        Console().print(plan_table(planned))
+        Console().print(plan_table(planned, newest))
+
+
+def _last_cost(last: Manifest | None) -> dict[str, Any]:
+    if last is None:
+        return {}
+    took = {"cpu_seconds": last.cpu_seconds, "gpu_seconds": last.gpu_seconds}
+    return {"last_one": {"seconds": last.timings.seconds, **took}}
 
 
 def _summary(

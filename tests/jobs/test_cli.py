@@ -11,10 +11,12 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from artifacts import commit
 from moto.server import DomainDispatcherApplication, create_backend_app
 from processes import TINY, Start, Tinysql, aws_settings, s3_client
 from werkzeug.serving import make_server
 
+from cluster.store import Store
 from jobs.cli import main
 from jobs.recipes import load_recipe, recipe_names
 
@@ -113,6 +115,17 @@ def test_dry_run_of_a_verb_plans_what_it_needs(tinysql: Tinysql, tmp_path: Path)
     assert [step["name"] for step in plan] == ["dataset", "base"]
     assert everything_below(tmp_path) == []
     assert not Path("/nowhere").exists()
+
+
+def test_dry_run_says_what_the_last_of_a_kind_took(tinysql: Tinysql, tmp_path: Path):
+    commit(Store(str(tmp_path / "store")), "dataset/other-0123456789ab")
+    done = tinysql("run", str(TINY), "--store", "store", "--dry-run", "--json")
+    plan = json.loads(done.stdout)["plan"]
+    took = {step["kind"]: step["last_one"] for step in plan if "last_one" in step}
+    assert set(took) == {"dataset"}
+    assert set(took["dataset"]) == {"seconds", "cpu_seconds", "gpu_seconds"}
+    table = tinysql("run", str(TINY), "--store", "store", "--dry-run", "--no-json").stdout
+    assert table.count("the last one") == sum(step["kind"] == "dataset" for step in plan)
 
 
 def test_dry_run_writes_nothing_to_a_bucket(
