@@ -14,7 +14,21 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from k8s.gate import agreement, core, crds, network, operator, policy, watching
+from k8s.gate import (
+    agreement,
+    core,
+    crds,
+    kueue,
+    network,
+    operator,
+    pods,
+    policy,
+    quota,
+    rights,
+    scheduling,
+    secrets,
+    watching,
+)
 from k8s.gate.build import NotBuilt, built
 from k8s.gate.manifests import Manifest
 from k8s.gate.problem import Problem
@@ -57,7 +71,13 @@ def check(manifests: list[Manifest], definitions: Path | None) -> Iterator[Probl
         yield from crds.check(manifests, definitions)
     yield from core.check(manifests)
     yield from operator.check(manifests)
+    yield from kueue.check(manifests)
     yield from policy.check(manifests)
+    yield from pods.check(manifests)
+    yield from secrets.check(manifests)
+    yield from quota.check(manifests)
+    yield from scheduling.check(manifests)
+    yield from rights.check(manifests)
     yield from network.check(manifests)
     yield from watching.check(manifests)
     yield from agreement.check(manifests)

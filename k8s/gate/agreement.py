@@ -13,13 +13,21 @@ import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from k8s.gate.manifests import Manifest, at, pods, ray_clusters, ray_jobs, title
-from k8s.gate.policy import amount
 from k8s.gate.problem import Problem
+from k8s.gate.quantities import amount
 
 _STORE = "TINYSQL_STORE"
+
+
+class _Group(NamedTuple):
+    """Workers that are alike: how many there may be, and what each has."""
+
+    most: int
+    cpus: float
+    gpus: float
 
 
 def check(manifests: list[Manifest]) -> Iterator[Problem]:
@@ -41,8 +49,7 @@ def check(manifests: list[Manifest]) -> Iterator[Problem]:
             if ended.returncode:
                 yield Problem(title(manifest), where, _last_line(ended))
             else:
-                plan = json.loads(ended.stdout.splitlines()[-1])["plan"]
-                for message in _too_large(plan, spec):
+                for message in _too_large(_plan(ended.stdout), spec):
                     yield Problem(title(manifest), where, message)
     for manifest, place, spec in ray_clusters(manifests):
         if spec.get("rayVersion") != version("ray"):
@@ -119,23 +126,38 @@ def _mounts(spec: dict[str, Any], maps: dict[str, Path]) -> dict[str, Path]:
     }
 
 
+def _plan(printed: str) -> list[dict[str, Any]]:
+    """The steps of a dry run; none of a command without a plan, such as `python -m jobs.gc`."""
+    last = (printed.splitlines() or [""])[-1]
+    found = json.loads(last) if last.startswith("{") else {}
+    steps: list[dict[str, Any]] = found.get("plan", [])
+    return steps
+
+
 def _too_large(plan: list[dict[str, Any]], spec: dict[str, Any]) -> Iterator[str]:
-    """Steps that ask for more than all workers have: Ray would wait for them without an end."""
-    cpus, gpus = _most(spec, "cpu"), _most(spec, "nvidia.com/gpu")
+    """Steps that ask for more than all workers have, or one: Ray would wait without an end."""
+    groups = _groups(spec)
+    cpus = sum(each.most * each.cpus for each in groups)
+    gpus = sum(each.most * each.gpus for each in groups)
     for step in plan:
         asked = step["resources"]
-        workers = asked["workers"] or 1
-        needed = workers * asked["cpus_per_worker"] + spec.get("entrypointNumCpus", 0)
+        workers, name = asked["workers"] or 1, step["name"]
+        cpus_each, gpus_each = asked["cpus_per_worker"], asked["gpus_per_worker"] or 0
+        needed = workers * cpus_each + spec.get("entrypointNumCpus", 0)
         if needed > cpus:
-            yield f"step {step['name']} needs {needed:g} CPUs, all workers have {cpus:g}"
-        if workers * (asked["gpus_per_worker"] or 0) > gpus:
-            yield f"step {step['name']} needs {workers} GPUs, all workers have {gpus:g}"
+            yield f"step {name} needs {needed:g} CPUs, all workers have {cpus:g}"
+        if workers * gpus_each > gpus:
+            yield f"step {name} needs {workers * gpus_each:g} GPUs, all workers have {gpus:g}"
+        if not any(cpus_each <= each.cpus and gpus_each <= each.gpus for each in groups):
+            pods_have = ", ".join(f"{each.cpus:g} and {each.gpus:g}" for each in groups)
+            worker = f"a worker of step {name} needs {cpus_each:g} CPUs and {gpus_each:g} GPUs"
+            yield f"{worker}, pods have {pods_have or 'none'}"
 
 
-def _most(spec: dict[str, Any], resource: str) -> float:
-    groups = at(spec, "rayClusterSpec.workerGroupSpecs") or []
-    return sum(
-        group.get("maxReplicas", 1)
-        * amount((at(group, "template.spec.containers.0.resources.limits") or {}).get(resource, 0))
-        for group in groups
-    )
+def _groups(spec: dict[str, Any]) -> list[_Group]:
+    found = []
+    for group in at(spec, "rayClusterSpec.workerGroupSpecs") or ():
+        limits = at(group, "template.spec.containers.0.resources.limits") or {}
+        cpus, gpus = (amount(limits.get(name, 0)) for name in ("cpu", "nvidia.com/gpu"))
+        found.append(_Group(group.get("maxReplicas", 1), cpus, gpus))
+    return found

@@ -65,6 +65,36 @@ def pods(manifests: list[Manifest]) -> Iterator[Pod]:
                 yield manifest, f"{place}.workerGroupSpecs.{number}.template", group["template"]
 
 
+def containers(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every container of a pod's specification, with its place there."""
+    for kind in ("initContainers", "containers"):
+        for number, container in enumerate(spec.get(kind) or ()):
+            yield f"{kind}.{number}", container
+
+
+def submits(pod: dict[str, Any]) -> bool:
+    """Whether a pod makes RayJobs: `tinysql submit --kubernetes`."""
+    return any(
+        "--kubernetes" in [*container.get("command", ()), *container.get("args", ())]
+        for _, container in containers(pod.get("spec", {}))
+    )
+
+
+def scales(manifest: Manifest, place: str) -> bool:
+    """Whether the pod at a place is a head with the autoscaler beside it."""
+    cluster, is_head, _ = place.partition(".headGroupSpec")
+    return bool(is_head and at(manifest, f"{cluster}.enableInTreeAutoscaling"))
+
+
+def walk(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Everything in a manifest, with its place."""
+    yield place, node
+    named = node.items() if isinstance(node, dict) else ()
+    numbered = enumerate(node) if isinstance(node, list) else ()
+    for name, child in [*named, *numbered]:
+        yield from walk(child, f"{place}.{name}".lstrip("."))
+
+
 def _specs(
     manifests: list[Manifest], places: dict[str, str]
 ) -> Iterator[tuple[Manifest, str, dict[str, Any]]]:

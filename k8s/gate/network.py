@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from k8s.gate.manifests import Manifest, at, pods, title
+from k8s.gate.manifests import Manifest, at, pods, scales, submits, title
 from k8s.gate.problem import Problem
 
 Labels = Mapping[str, str]
@@ -17,6 +17,9 @@ Labels = Mapping[str, str]
 _HEAD = {"ray.io/is-ray-node": "yes", "ray.io/node-type": "head"}
 _WORKER = {"ray.io/is-ray-node": "yes", "ray.io/node-type": "worker"}
 """What KubeRay puts on the pods of a cluster."""
+_OPERATOR = {"app.kubernetes.io/name": "kuberay-operator"}
+_OPERATOR_NAMESPACE = {"kubernetes.io/metadata.name": "kuberay-system"}
+"""As its Helm chart labels it."""
 _RANDOM_PORT = 45_678
 """Any of those that Ray picks."""
 _DASHBOARD, _REDIS, _TLS, _DNS = 8265, 6379, 443, 53
@@ -36,12 +39,13 @@ def check(manifests: list[Manifest]) -> Iterator[Problem]:
         message = "no NetworkPolicy denies what the others do not allow"
         yield Problem("the installation", "", message)
     for policy in policies:
-        for number, rule in enumerate(at(policy, "spec.ingress") or ()):
-            if not rule.get("from"):
-                where = f"spec.ingress.{number}"
-                yield Problem(title(policy), where, "anybody may come in: say who, in from")
+        for place, message in _open(policy):
+            yield Problem(title(policy), place, message)
     for manifest, place, pod in pods(manifests):
         labels = _labels(place, pod)
+        if "headGroupSpec" in place and not _lets_operator_in(policies, labels):
+            message = f"no NetworkPolicy lets KubeRay's operator reach it, port {_DASHBOARD}"
+            yield Problem(title(manifest), place, message)
         for need in _needs(manifest, place, pod, manifests):
             if not _is_allowed(policies, labels, need):
                 message = f"no NetworkPolicy lets it reach {need.what}, port {need.port}"
@@ -62,6 +66,41 @@ def labels_of(manifests: list[Manifest]) -> Iterator[tuple[dict[str, Any], Label
     return ((pod, _labels(place, pod)) for _, place, pod in pods(manifests))
 
 
+def _open(policy: Manifest) -> Iterator[tuple[str, str]]:
+    """Rules that shut out nobody."""
+    for number, rule in enumerate(at(policy, "spec.ingress") or ()):
+        if _is_for_all(rule, "from"):
+            yield f"spec.ingress.{number}", "anybody may come in: say who, in from"
+    for number, rule in enumerate(at(policy, "spec.egress") or ()):
+        if _is_for_all(rule, "to") and not rule.get("ports"):
+            yield f"spec.egress.{number}", "everything may go out: say where to, or to which ports"
+
+
+def _is_for_all(rule: dict[str, Any], side: str) -> bool:
+    """Whether the other side may be any machine, or any namespace."""
+    peers = rule.get(side)
+    return not peers or any(
+        str(at(peer, "ipBlock.cidr")).endswith("/0")
+        or ("namespaceSelector" in peer and not any(peer["namespaceSelector"].values()))
+        for peer in peers
+    )
+
+
+def _lets_operator_in(policies: list[Manifest], head: Labels) -> bool:
+    """It asks for the state of jobs."""
+    rules = _rules(policies, head, "Ingress")
+    return rules is None or any(
+        _has_port(rule, _DASHBOARD)
+        and any(
+            "namespaceSelector" in peer
+            and _selects(peer["namespaceSelector"], _OPERATOR_NAMESPACE)
+            and _selects(peer.get("podSelector", {}), _OPERATOR)
+            for peer in rule.get("from", ())
+        )
+        for rule in rules
+    )
+
+
 def _denies_everything(policy: Manifest) -> bool:
     spec = policy.get("spec", {})
     directions = {"Ingress", "Egress"} <= set(spec.get("policyTypes") or ())
@@ -80,8 +119,7 @@ def _needs(
 ) -> Iterator[_Need]:
     """What a pod connects to."""
     yield _Need("DNS", _DNS, None)
-    commands = [each.get("command", []) for each in at(pod, "spec.containers") or ()]
-    if any("--kubernetes" in command for command in commands):
+    if submits(pod) or scales(manifest, place):
         yield _Need("the API server", _TLS, None)
     if "submitterPodTemplate" in place:
         yield _Need("the head's dashboard", _DASHBOARD, _HEAD)
@@ -91,8 +129,6 @@ def _needs(
     yield _Need("S3 and the Hub", _TLS, None)
     yield from _store(manifests)
     cluster = at(manifest, place.partition(".headGroupSpec")[0]) if "headGroup" in place else {}
-    if cluster.get("enableInTreeAutoscaling"):
-        yield _Need("the API server", _TLS, None)
     if at(cluster, "gcsFaultToleranceOptions.redisAddress"):
         yield _Need("Redis", _REDIS, None)
 

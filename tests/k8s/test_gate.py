@@ -9,11 +9,26 @@ from typing import Any
 import pytest
 import yaml
 
-from k8s.gate import agreement, core, crds, network, operator, policy, watching
+from k8s.gate import (
+    agreement,
+    core,
+    crds,
+    kueue,
+    network,
+    operator,
+    pods,
+    policy,
+    quota,
+    rights,
+    scheduling,
+    secrets,
+    watching,
+)
 from k8s.gate.__main__ import check, definitions_folder
 from k8s.gate.build import NotBuilt, builder, built
 from k8s.gate.manifests import Manifest, title
 from k8s.gate.problem import Problem
+from k8s.gate.quantities import amount
 
 ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "k8s"
@@ -27,7 +42,13 @@ DEFINITIONS = definitions_folder()
 CHECKS = {
     "core": core.check,
     "operator": operator.check,
+    "kueue": kueue.check,
     "policy": policy.check,
+    "pods": pods.check,
+    "secrets": secrets.check,
+    "quota": quota.check,
+    "scheduling": scheduling.check,
+    "rights": rights.check,
     "network": network.check,
     "watching": watching.check,
     "agreement": agreement.check,
@@ -116,7 +137,38 @@ def test_a_folder_that_kustomize_refuses(tmp_path: Path) -> None:
     ("written", "number"), [("500m", 0.5), ("2", 2), (4, 4), ("16Gi", 16 * 2**30), ("1k", 1000)]
 )
 def test_a_quantity(written: str | int, number: float) -> None:
-    assert policy.amount(written) == number
+    assert amount(written) == number
+
+
+def test_a_tokenizer_is_no_token() -> None:
+    manifests = copy.deepcopy(overlay("overlays/dev"))
+    settings = next(each for each in manifests if title(each) == "ConfigMap/tinysql-settings")
+    put(settings, "data.TOKENIZERS_PARALLELISM", "false")
+    assert not list(secrets.check(manifests))
+
+
+def test_a_command_without_a_plan_is_right_where_it_ends_well() -> None:
+    manifests = copy.deepcopy(overlay("overlays/dev"))
+    job = next(each for each in manifests if each["kind"] == "RayJob")
+    for command in ("python -m jobs.gc", "true"):
+        put(job, "spec.entrypoint", command)
+        assert not list(agreement.check(manifests))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "right"),
+    [
+        ("*/15 0-6,22 1 jan-mar MON-fri", True), ("0 1 ? * 0", True), ("@daily", True),
+        ("0 1 * * 7", False), ("60 1 * * *", False), ("0 1 0 * *", False), ("0 6-1 * * *", False),
+        ("*/0 1 * * *", False), ("0 1, * * *", False), ("0 1 * * noday", False), ("", False),
+        ("0 1 * *", False), ("CRON_TZ=UTC 0 1 * * *", False), ("@nightly", False),
+    ],
+)  # fmt: skip
+def test_a_schedule(schedule: str, right: bool) -> None:
+    manifests = copy.deepcopy(overlay("overlays/nightly"))
+    cron_job = next(each for each in manifests if each["kind"] == "CronJob")
+    put(cron_job, "spec.schedule", schedule)
+    assert (not list(scheduling.check(manifests))) == right
 
 
 @needs_definitions
