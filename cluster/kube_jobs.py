@@ -27,6 +27,7 @@ MOULD = "tinysql"
 """Its name."""
 QUEUE = "tinysql/queue"
 """Its annotation with the queue of Kueue that runs wait in, if any."""
+_KUEUE = "kueue.x-k8s.io"
 _RUN = "tinysql/run"
 """The label with the name of a run."""
 _KIND: dict[str, Any] = {"group": "ray.io", "version": "v1", "plural": "rayjobs"}
@@ -45,10 +46,13 @@ def run_of(mould: Manifest, name: str, entrypoint: str) -> Manifest:
     spec |= {"suspend": False, "entrypoint": entrypoint}
     written = mould["metadata"]
     labels = {**written.get("labels", {}), _RUN: name}
-    if queue := written.get("annotations", {}).get(QUEUE):
-        # Not a label of the mould, which a queue would start.
-        labels["kueue.x-k8s.io/queue-name"] = queue
     metadata = {"name": name, "labels": labels}
+    annotations = written.get("annotations", {})
+    if queue := annotations.get(QUEUE):
+        # Not a label of the mould, which a queue would start.
+        labels[f"{_KUEUE}/queue-name"] = queue
+        of_kueue = {key: each for key, each in annotations.items() if key.startswith(_KUEUE)}
+        metadata["annotations"] = of_kueue
     if "namespace" in written:
         metadata["namespace"] = written["namespace"]
     return {

@@ -34,7 +34,7 @@ def check(manifests: list[Manifest]) -> Iterator[Problem]:
     """Commands that would fail at once or wait for ever, and another Ray than the one in use."""
     with tempfile.TemporaryDirectory() as folder:
         variables = _variables(manifests) | {_STORE: f"{folder}/store"}
-        yield from _submissions(manifests, variables)
+        yield from _commands(manifests, variables)
         maps = _written(manifests, Path(folder))
         for manifest, place, spec in ray_jobs(manifests):
             where = f"{place}.entrypoint"
@@ -57,28 +57,40 @@ def check(manifests: list[Manifest]) -> Iterator[Problem]:
             yield Problem(title(manifest), f"{place}.rayVersion", message)
 
 
-def _submissions(manifests: list[Manifest], variables: dict[str, str]) -> Iterator[Problem]:
-    """Pods that submit runs: what they submit must be a plan, too."""
+def _commands(manifests: list[Manifest], variables: dict[str, str]) -> Iterator[Problem]:
+    """Pods of no Ray cluster that run a verb of ours."""
     for manifest, place, pod in pods(manifests):
         for number, container in enumerate(at(pod, "spec.containers") or ()):
             command = container.get("command", [])
-            if command[:2] != ["tinysql", "submit"]:
+            if command[:1] != ["tinysql"]:
                 continue
-            where = f"{place}.spec.containers.{number}.command"
-            # What would be submitted is the same; only here there is nobody to submit it to.
-            elsewhere = [each for each in command if each != "--kubernetes"]
-            asked = [*elsewhere, "--address", "http://nowhere", "--store", "s3://nowhere/store"]
-            ended = _run(shlex.join([*asked, "--print"]), variables)
-            if ended.returncode == 0:
-                entrypoint = json.loads(ended.stdout)["entrypoint"]
-                planned = entrypoint.replace(" --store s3://nowhere/store", "")
-                ended = _run(f"{planned} --dry-run --json", variables)
+            if command[1] == "submit":
+                ended = _submitted(command, variables)
+            else:
+                ended = _run(f"{shlex.join(command)} --dry-run", variables)
             if ended.returncode:
+                where = f"{place}.spec.containers.{number}.command"
                 yield Problem(title(manifest), where, _last_line(ended))
 
 
+def _submitted(
+    command: list[str], variables: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """The plan of what a command would submit."""
+    # It is the same elsewhere; only here there is nobody to submit it to.
+    elsewhere = [each for each in command if each != "--kubernetes"]
+    asked = [*elsewhere, "--address", "http://nowhere", "--store", "s3://nowhere/store"]
+    ended = _run(shlex.join([*asked, "--print"]), variables)
+    if ended.returncode:
+        return ended
+    planned = json.loads(ended.stdout)["entrypoint"].replace(" --store s3://nowhere/store", "")
+    return _run(f"{planned} --dry-run --json", variables)
+
+
 def _last_line(ended: subprocess.CompletedProcess[str]) -> str:
-    return (ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"])[-1]
+    lines = (line.strip(" │") for line in ended.stderr.splitlines())  # typer draws a frame
+    said = [line for line in lines if any(map(str.isalnum, line))]
+    return (said or [f"exit code {ended.returncode}"])[-1]
 
 
 def _run(command: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:

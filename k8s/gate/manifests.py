@@ -80,6 +80,12 @@ def submits(pod: dict[str, Any]) -> bool:
     )
 
 
+def uses_store(pod: dict[str, Any]) -> bool:
+    """Whether a pod of no Ray cluster works on the store: any verb but `tinysql submit`."""
+    commands = (each.get("command", []) for _, each in containers(pod.get("spec", {})))
+    return any(command[:1] == ["tinysql"] and command[1:2] != ["submit"] for command in commands)
+
+
 def scales(manifest: Manifest, place: str) -> bool:
     """Whether the pod at a place is a head with the autoscaler beside it."""
     cluster, is_head, _ = place.partition(".headGroupSpec")

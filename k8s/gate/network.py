@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from k8s.gate.manifests import Manifest, at, pods, scales, submits, title
+from k8s.gate.manifests import Manifest, at, pods, scales, submits, title, uses_store
 from k8s.gate.problem import Problem
 
 Labels = Mapping[str, str]
@@ -123,10 +123,11 @@ def _needs(
         yield _Need("the API server", _TLS, None)
     if "submitterPodTemplate" in place:
         yield _Need("the head's dashboard", _DASHBOARD, _HEAD)
+    if uses_store(pod):
+        yield from _store(manifests)
     if "headGroupSpec" not in place and "workerGroupSpecs" not in place:
         return
     yield from (_Need("Ray", _RANDOM_PORT, other) for other in (_HEAD, _WORKER))
-    yield _Need("S3 and the Hub", _TLS, None)
     yield from _store(manifests)
     cluster = at(manifest, place.partition(".headGroupSpec")[0]) if "headGroup" in place else {}
     if at(cluster, "gcsFaultToleranceOptions.redisAddress"):
@@ -134,7 +135,8 @@ def _needs(
 
 
 def _store(manifests: list[Manifest]) -> Iterator[_Need]:
-    """The S3 endpoint of the settings, where it is not AWS."""
+    """AWS, or the S3 endpoint of the settings as well."""
+    yield _Need("S3 and the Hub", _TLS, None)
     settings = [at(each, "data.AWS_ENDPOINT_URL") for each in manifests]
     for url in filter(None, settings):
         found = urlsplit(url)

@@ -125,11 +125,16 @@ def test_the_runs_of_a_namespace_are_all_but_the_mould(api: KubeApi) -> None:
 
 
 def test_runs_wait_in_the_queue_that_the_mould_names() -> None:
-    mould = {"apiVersion": "ray.io/v1", "kind": "RayJob", "spec": {},
-             "metadata": {"annotations": {QUEUE: "nights"}}}  # fmt: skip
-    assert run_of(mould, "run", "true")["metadata"]["labels"] == {
-        "tinysql/run": "run", "kueue.x-k8s.io/queue-name": "nights"
+    annotations = {
+        QUEUE: "nights", "kueue.x-k8s.io/elastic-job": "true", "kubectl.kubernetes.io/some": "thing"
     }  # fmt: skip
+    mould = {"apiVersion": "ray.io/v1", "kind": "RayJob", "spec": {},
+             "metadata": {"annotations": annotations}}  # fmt: skip
+    assert run_of(mould, "run", "true")["metadata"] == {
+        "name": "run",
+        "labels": {"tinysql/run": "run", "kueue.x-k8s.io/queue-name": "nights"},
+        "annotations": {"kueue.x-k8s.io/elastic-job": "true"},
+    }
 
 
 def test_a_cluster_that_stays_away(api: KubeApi, monkeypatch: pytest.MonkeyPatch) -> None:
