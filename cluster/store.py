@@ -95,6 +95,14 @@ def open_store(uri: str) -> Store:
     return store
 
 
+def existing_store(uri: str) -> Store:
+    """The same where something is to be changed that is there. Raises UserError in one line."""
+    store = Store(_absolute(uri))
+    if store.is_directory and not Path(store.uri).is_dir():
+        raise UserError(f"store {store.uri!r}: there is no such directory")
+    return open_store(uri)
+
+
 def find_store(uri: str) -> Store:
     """The store there, to be read only: nothing is proven and nothing written. Raises UserError."""
     store = Store(_absolute(uri))

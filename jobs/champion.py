@@ -17,7 +17,7 @@ from cluster import nights as outcomes
 from cluster.champion import Version
 from cluster.errors import UserError
 from cluster.nights import Night
-from cluster.store import find_store, open_store
+from cluster.store import existing_store, find_store
 from jobs.entry import DEFAULT_STORE, Json, StoreUri, check_writable, exit_codes, wants_json
 
 ModelPath = Annotated[str, typer.Argument(metavar="ARTIFACT", help="Path of a model, as in `ls`.")]
@@ -35,7 +35,7 @@ def promote(path: ModelPath, store: StoreUri = DEFAULT_STORE, json_output: Json 
 
     Example: tinysql promote model/adamw-200x64-57ecc0e0eaa5 --store runs
     """
-    found = open_store(store)
+    found = existing_store(store)
     chosen = champions.named(found, path.strip("/"))
     moved = champions.promote(found, chosen, over=champions.current(found))
     if moved is None:
@@ -50,7 +50,7 @@ def rollback(
 
     Example: tinysql rollback --store runs
     """
-    _say("rolled back to", champions.rolled_back(open_store(store), to=to), json_output)
+    _say("rolled back to", champions.rolled_back(existing_store(store), to=to), json_output)
 
 
 def history(store: StoreUri = DEFAULT_STORE, json_output: Json = None) -> None:

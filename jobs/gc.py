@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cluster.gc import collect
 from cluster.retention import expired, forget
-from cluster.store import find_store, open_store
+from cluster.store import existing_store, find_store
 from jobs.entry import DEFAULT_STORE, DryRun, Json, StoreUri, main, wants_json
 
 OlderThan = Annotated[
@@ -39,7 +39,7 @@ def gc(
     Example: tinysql gc --store runs --keep-nights 30 --dry-run
     """
     older_than = timedelta(hours=older_than_hours)
-    found = find_store(store) if dry_run else open_store(store)
+    found = find_store(store) if dry_run else existing_store(store)
     forgotten: list[str] = []
     if keep_nights is not None:
         forgotten = (expired if dry_run else forget)(found, keep_nights=keep_nights)

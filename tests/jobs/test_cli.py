@@ -148,6 +148,12 @@ def test_readers_of_an_empty_store_say_so_and_write_nothing(tinysql: Tinysql, tm
     assert everything_below(tmp_path) == []
 
 
+@pytest.mark.parametrize("verb", [["gc"], ["promote", "model/x-0123456789ab"], ["rollback"]])
+def test_what_changes_a_store_makes_none(tinysql: Tinysql, tmp_path: Path, verb: list[str]):
+    assert_one_line(tinysql(*verb, "--store", "rusn"), "rusn': there is no such directory")
+    assert everything_below(tmp_path) == []
+
+
 RECIPE_MISTAKES = {
     "unknown recipe": (["quickstrat"], "unknown recipe 'quickstrat'", "quickstart"),
     "unknown key": ([str(TINY), "--set", "dataset.sede=1"], "dataset.config.sede: unknown key"),
