@@ -1,9 +1,15 @@
-"""The page of all nights, from the command."""
+"""The page of all nights, from the command; and a night that another one takes over."""
 
+import json
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from processes import Tinysql
+import pytest
+from processes import ROOT, Start, Tinysql
 
+from cluster.lease import read_lease
 from cluster.nights import Night, record
 from cluster.store import open_store
 
@@ -32,3 +38,24 @@ def test_without_nights_there_is_nothing_to_draw(tinysql: Tinysql, tmp_path: Pat
 def test_a_page_that_cannot_be_written_is_said_first(tinysql: Tinysql, tmp_path: Path) -> None:
     ran = tinysql("nights", "--store", str(tmp_path / "none"), "--out", str(tmp_path), timeout=60)
     assert ran.returncode == 2 and "--out" in ran.stderr
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_night_that_lost_its_lease_takes_the_new_owners_outcome(
+    start: Start, tmp_path: Path
+) -> None:
+    recipe, date = ROOT / "tests" / "fixtures" / "nights.yaml", str(datetime.now(UTC).date())
+    store, key = open_store(str(tmp_path / "store")), f"nights/{date}/lease.json"
+    night = start(
+        sys.executable, "-m", "jobs.cli", "nightly", "--recipe", str(recipe), "--store", "store",
+        "--date", date, "--json",
+    )  # fmt: skip
+    night.wait_until(lambda: store.exists(key) and list((tmp_path / "store").glob("dataset/*")))
+    lease = read_lease(store, key)
+    assert lease is not None
+    taken = replace(lease, owner="another", machine="elsewhere", fence=lease.fence + 1)
+    store.write(key, taken.encode())
+    night.wait_until(lambda: "waiting for the new owner" in night.stderr.read_text())
+    record(store, NIGHT.model_copy(update={"date": date}))
+    assert json.loads(night.finish())["reasons"] == ["too slow"]
