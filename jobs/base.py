@@ -23,7 +23,7 @@ def run(context: StepContext, config: BaseConfig) -> dict[str, Any]:
     from cluster.gang import run_gang  # noqa: PLC0415
 
     if config.source == "scratch":
-        rows = config.training.batch_rows
+        rows = config.training.shared_rows
         receipt = run_gang(
             context, "tinysql.train.base.pretrain", {"config": config},
             gpu=True, shared_rows=rows, best="validation_loss",

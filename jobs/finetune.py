@@ -25,7 +25,7 @@ Base = Annotated[
     str,
     typer.Option(
         help="A name that `tinysql models ls` shows, a Hub id, a directory such as ./model, "
-        "s3://bucket/prefix, or scratch."
+        "s3://bucket/prefix, or scratch: a small one that is pre-trained on the data first."
     ),
 ]
 Revision = Annotated[
@@ -33,12 +33,17 @@ Revision = Annotated[
 ]
 Data = Annotated[
     Path,
-    typer.Option(help="Directory with <split>-00000.parquet files, or the same as .jsonl or .csv."),
+    typer.Option(
+        help="Directory of this machine with <split>-00000.parquet files, or the same as .jsonl or "
+        ".csv; train and validation at least."
+    ),
 ]
 Method = Annotated[
     str | None, typer.Option(help="full, lora, rslora, dora or qlora. Default: full.")
 ]
-Workers = Annotated[int | None, typer.Option(help="Ranks that train. Default: as many as fit.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Ranks that train. Default: one per GPU; on CPUs, at most two.")
+]
 Zero = Annotated[int | None, typer.Option(help="DeepSpeed ZeRO stage, 0 to 3. Default: 0.")]
 StageConfig = Annotated[
     Path | None, typer.Option(help="YAML file with fields of the training configuration.")

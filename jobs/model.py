@@ -15,7 +15,7 @@ def run(context: StepContext, config: TrainingConfig) -> dict[str, Any]:
 
     receipt = run_gang(
         context, "tinysql.train.finetune.finetune", {"config": config},
-        gpu=True, shared_rows=config.batch_rows, best="validation_loss",
+        gpu=True, shared_rows=config.shared_rows, best="validation_loss",
     )  # fmt: skip
     context.include(receipt)
     return receipt.metrics

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from tinysql.errors import InputError
 from tinysql.models.files import load_model, save_model
+from tinysql.train import engine as engine_module
 from tinysql.train.adapters import add_adapters, merged
 from tinysql.train.config import AdapterConfig, TrainingConfig
 from tinysql.train.engine import LossModel
@@ -79,8 +80,10 @@ def test_all_linear_layers_but_the_head_get_an_adapter() -> None:
 
 @pytest.mark.parametrize("zero_stage", [0, 1, 3])
 def test_resumed_adapters_are_those_of_an_undisturbed_run(
-    zero_stage: int, splits: Splits, tmp_path: Path
+    zero_stage: int, splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(engine_module, "WHOLE_BELOW", 0)
+
     def run(save: Any, restore: Path | None = None) -> PreTrainedModel:
         model, config = model_of("llama"), config_of(zero_stage=zero_stage)
         add_adapters(model, config)
@@ -95,14 +98,21 @@ def test_resumed_adapters_are_those_of_an_undisturbed_run(
     assert max(sizes) < total, "the frozen weights are in the checkpoint"
 
 
+@pytest.mark.parametrize("zero_stage", [0, 3])
 def test_finetune_writes_the_adapter_and_the_merged_model(
-    dataset: Path, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+    zero_stage: int,
+    dataset: Path,
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(engine_module, "WHOLE_BELOW", 0)
     base, out_dir = tmp_path / "base", tmp_path / "out"
     out_dir.mkdir()
     save_model(model_of("qwen2"), tokenizer, base)
     worker = worker_of(cache=tmp_path)._asdict()
-    summary = finetune(out_dir, dataset=dataset, base=base, config=config_of(), **worker)
+    config = config_of(zero_stage=zero_stage)
+    summary = finetune(out_dir, dataset=dataset, base=base, config=config, **worker)
     again = PeftModel.from_pretrained(load_model(base).model, str(out_dir / "adapter"))
     torch.testing.assert_close(
         logits(again), logits(load_model(out_dir).model), rtol=0, atol=1e-5
@@ -131,7 +141,11 @@ def test_layers_are_chosen_by_the_ends_of_their_names() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"adapter": AdapterConfig(target_modules=("q_proj", "nose"))}, "'nose'"),
+        (
+            {"adapter": AdapterConfig(target_modules=("q_proj", "nose"))},
+            "'nose' is no linear layer of this model; expected some of down_proj, gate_proj, "
+            "k_proj, o_proj, q_proj, up_proj, v_proj, or all-linear",
+        ),
         ({"adapter": AdapterConfig(target_modules=("foo.q_proj",))}, "'foo.q_proj'"),
         ({"adapter": AdapterConfig(target_modules=("lm_head",))}, "input embedding"),
     ],

@@ -17,6 +17,7 @@ from tinysql.evaluate.decode import greedy
 from tinysql.models.architecture import build_model
 from tinysql.models.config import ArchitectureConfig
 from tinysql.models.files import Loaded, load_model, save_model
+from tinysql.train import engine as engine_module
 from tinysql.train.batches import make_batch
 from tinysql.train.config import TrainingConfig
 from tinysql.train.engine import LossModel
@@ -127,8 +128,13 @@ def test_exact_match_of_memorized_rows_is_what_greedy_decoding_gets(
 
 @pytest.mark.parametrize("zero_stage", [0, 2, 3])
 def test_finetune_writes_the_trained_model_its_log_and_summary(
-    zero_stage: int, dataset: Path, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+    zero_stage: int,
+    dataset: Path,
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(engine_module, "WHOLE_BELOW", 0)
     base, out_dir = tmp_path / "base", tmp_path / "out"
     out_dir.mkdir()
     model = model_of(vocab_size=len(tokenizer))

@@ -12,11 +12,13 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 from safetensors.torch import load_file, save_file
 from torch.optim.lr_scheduler import LambdaLR
-from training_models import CLASSES, model_of, worker_of
+from training_models import ALL_CLASSES, CLASSES, model_of, worker_of
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
+from tinysql.train import engine as engine_module
 from tinysql.train.batches import batch_order, make_batch
 from tinysql.train.config import TrainingConfig
+from tinysql.train.engine import LossModel, make_engine
 from tinysql.train.fit import Splits, fit
 from tinysql.train.worker import Record
 
@@ -103,6 +105,7 @@ SHARDED = {f"zero-{stage}": {"zero_stage": stage} for stage in range(4)} | {
 
 def in_a_gang_of_two(rank: int, folder: Path, splits: Splits) -> None:
     os.environ["LOCAL_RANK"] = str(rank)
+    engine_module.WHOLE_BELOW = 0
     store = dist.FileStore(str(folder / "store"), 2)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
     for name, changes in SHARDED.items():
@@ -114,8 +117,9 @@ def in_a_gang_of_two(rank: int, folder: Path, splits: Splits) -> None:
 
 
 def test_every_zero_stage_and_number_of_workers_gives_the_same_model(
-    splits: Splits, tmp_path: Path
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(engine_module, "WHOLE_BELOW", 0)
     multiprocessing.spawn(in_a_gang_of_two, (tmp_path, splits), nprocs=2)
     for name, changes in SHARDED.items():
         model = model_of("llama")
@@ -126,9 +130,40 @@ def test_every_zero_stage_and_number_of_workers_gives_the_same_model(
             assert trained(log) == pytest.approx(trained(expected), abs=1e-4), name
             assert [each["tokens"] for each in log] == [each["tokens"] for each in expected]
             found = load_file(tmp_path / f"{name}-{rank}.safetensors")
+            assert found.keys() == weights.keys()
             for key, weight in found.items():
                 assert torch.allclose(weight, weights[key], rtol=0, atol=1e-3), (name, key)
     plain = trained(fit(model_of("llama"), splits, CONFIG, worker_of()))
     for stage in (1, 2, 3):
         alone = trained(fit(model_of("llama"), splits, changed(zero_stage=stage), worker_of()))
         assert alone == pytest.approx(plain, abs=1e-4), stage
+
+
+@pytest.mark.parametrize("name", ALL_CLASSES)
+def test_zero_3_leaves_whole_weights(
+    name: str, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "WHOLE_BELOW", 0)
+    plain, sharded = model_of(name), model_of(name)
+    shapes = {key: weight.shape for key, weight in plain.named_parameters()}
+    fit(plain, splits, changed(steps=4), worker_of())
+    fit(sharded, splits, changed(steps=4, zero_stage=3), worker_of())
+    found = dict(sharded.named_parameters())
+    assert {key: weight.shape for key, weight in found.items()} == shapes
+    for key, weight in plain.named_parameters():
+        assert torch.allclose(found[key], weight, rtol=0, atol=1e-4), key
+
+
+@pytest.mark.parametrize("name", ALL_CLASSES)
+def test_muon_has_the_matrices_of_the_blocks_alone(name: str) -> None:
+    loss_model = LossModel(model_of(name), "fp32")
+    engine = make_engine(loss_model, changed(optimizer="muon", lr=3e-3), world_size=1)
+    of_blocks = {
+        key
+        for key, weight in loss_model.causal.named_parameters()
+        if weight.ndim >= 2 and any(part.isdecimal() for part in key.split("."))
+    }
+    assert of_blocks
+    found = {key for key, weight in loss_model.causal.named_parameters() if weight.use_muon}
+    engine.destroy()
+    assert found == of_blocks

@@ -14,6 +14,7 @@ import torch.multiprocessing as multiprocessing
 from training_models import kept_in, model_of, restored_from, worker_of
 
 from tinysql.errors import InputError
+from tinysql.train import engine as engine_module
 from tinysql.train import fit as fit_module
 from tinysql.train.config import TrainingConfig
 from tinysql.train.fit import Splits, fit
@@ -34,11 +35,14 @@ def trained(log: list[Record]) -> list[float]:
 
 
 MUON = config_of(optimizer="muon", zero_stage=1)
-SHARDED = {f"zero-{stage}": config_of(zero_stage=stage) for stage in range(4)} | {"muon": MUON}
+SHARDED = {
+    f"zero-{stage}": config_of(zero_stage=stage, weight_decay=0.1) for stage in range(4)
+} | {"muon": MUON}
 
 
 def in_a_gang_of_two(rank: int, folder: Path, splits: Splits) -> None:
     os.environ["LOCAL_RANK"] = str(rank)
+    engine_module.WHOLE_BELOW = 0
     store = dist.FileStore(str(folder / "store"), 2)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
     for name, config in SHARDED.items():
@@ -69,7 +73,10 @@ def test_two_workers_write_the_log_of_an_undisturbed_run(splits: Splits, tmp_pat
     assert (tmp_path / "6" / "run.json").exists()
 
 
-def test_another_number_of_workers_goes_on_where_two_were(splits: Splits, tmp_path: Path) -> None:
+def test_another_number_of_workers_goes_on_where_two_were(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "WHOLE_BELOW", 0)
     multiprocessing.spawn(in_a_gang_of_two, (tmp_path, splits), nprocs=2)
     for name, config in SHARDED.items():
         if config is MUON:
@@ -79,7 +86,7 @@ def test_another_number_of_workers_goes_on_where_two_were(splits: Splits, tmp_pa
         log = fit(model_of("llama"), splits, config, worker)
         assert trained(log) == pytest.approx(expected, abs=1e-4), name
         assert log[-1]["step"] == 12
-    with pytest.raises(InputError, match=r"of 2 workers, this is 1: .*set resources\.workers"):
+    with pytest.raises(InputError, match=r"of 2 workers, this is 1: .*--workers 2, or"):
         worker = worker_of(restore=restored_from(tmp_path / "muon" / "6"))
         fit(model_of("llama"), splits, MUON, worker)
 

@@ -60,6 +60,10 @@ MISTAKES = {
         {"grid": {**GRID, "optimizer": ["muon"]}},
         "optimizer muon is for method full",
     ),
+    "answers": (
+        {"grid": {**GRID, "execution_rows": [10]}},
+        "execution_rows: trials run no answers",
+    ),
     "no values": ({"grid": {"lr": []}}, "grid.lr: got [], expected distinct values"),
     "twice": ({"grid": {"lr": [1, 1]}}, "grid.lr: got [1, 1], expected distinct"),
     "no grid": ({"grid": {}}, "at least 1"),

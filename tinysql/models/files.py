@@ -57,7 +57,13 @@ def load_model(folder: Path, *, device: str = "cpu") -> Loaded:
             f"{folder} has no weights that fit its config.json for {len(absent)} tensors, such as "
             f"{absent[0]}: get the model again"
         )
-    return Loaded(model.to(device).eval(), load_tokenizer(folder))
+    tokenizer = load_tokenizer(folder)
+    ids, rows = len(tokenizer), model.get_input_embeddings().num_embeddings
+    if ids > rows:
+        raise InputError(
+            f"{folder}: its tokenizer has {ids} tokens and its model {rows}: one is not the other's"
+        )
+    return Loaded(model.to(device).eval(), tokenizer)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -82,7 +88,13 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write both in Hugging Face format; greedy decoding that stops at the end token is default."""
+    """Write both in Hugging Face format; greedy decoding that stops at the end token is default.
+
+    Raises RuntimeError: a weight is empty, as sharded ones are.
+    """
+    empty = [name for name, weight in model.named_parameters() if not weight.numel()]
+    if empty:
+        raise RuntimeError(f"the weights are not whole: {empty[0]} is empty")
     model.generation_config = GenerationConfig(
         do_sample=False, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )

@@ -56,7 +56,8 @@ def _check_targets(model: PreTrainedModel, targets: str | tuple[str, ...]) -> No
     for target in targets:
         hit = [name for name in layers if f".{name}".endswith(f".{target}")]
         if not hit:
-            names = sorted({name.rpartition(".")[2] for name in layers})
+            others = [name for name in layers if model.get_submodule(name) is not head]
+            names = sorted({name.rpartition(".")[2] for name in others})
             raise InputError(
                 f"adapter.target_modules: {target!r} is no linear layer of this model; "
                 f"expected some of {', '.join(names)}, or all-linear"
@@ -69,13 +70,7 @@ def _check_targets(model: PreTrainedModel, targets: str | tuple[str, ...]) -> No
 
 
 def save_adapter(adapted: PeftModel, folder: Path) -> None:
-    """Write the adapters alone, in peft's format with safetensors.
-
-    Raises RuntimeError: a tensor that would be written is empty, as sharded weights are.
-    """
-    empty = [name for name, weight in adapted.named_parameters() if not weight.numel()]
-    if empty:
-        raise RuntimeError(f"adapter weights are not whole: {empty[0]} is empty")
+    """Write the adapters alone, in peft's format with safetensors."""
     adapted.save_pretrained(str(folder), safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)  # a form of peft's for people to fill in
 

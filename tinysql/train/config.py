@@ -33,6 +33,13 @@ class AdapterConfig(Config):
     target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
     """Names of the layers that get an adapter; "all-linear" is every one but the output's."""
 
+    @field_validator("target_modules", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        if value == "all-linear" or (isinstance(value, list | tuple) and value):
+            return value
+        raise ValueError(f"got {value!r}, expected all-linear or a list such as [q_proj, v_proj]")
+
 
 class RuntimeConfig(Config):
     """How a step of the optimizer is carried out: changes no result beyond rounding and dropout."""
@@ -131,6 +138,11 @@ class TrainingConfig(Config):
                 f"got {self.zero_stage}"
             )
         return self
+
+    @property
+    def shared_rows(self) -> int:
+        """What workers share evenly: the rows of a step, or passes where their rows are set."""
+        return self.batch_rows // (self.runtime.micro_rows or 1)
 
     def rows_per_worker(self, workers: int) -> int:
         """Rows of a step on each of so many workers.

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
 
 _TAG = "engine"
+WHOLE_BELOW = 10_000
+"""Elements of a weight that ZeRO 3 leaves whole on every rank: norms and biases."""
 
 
 def computed_in(precision: str, device_type: str) -> str:
@@ -118,6 +120,7 @@ def make_engine(
     deepspeed.ops.__compatible_ops__ = {}
     # Its Muon is decorated with torch.compile, which needs a compiler too, and half a minute.
     torch._dynamo.config.disable = True
+    deepspeed.set_optimizer_flags = _choose_for_muon
     settings = {
         "train_batch_size": config.batch_rows,
         "train_micro_batch_size_per_gpu": config.runtime.micro_rows or share,
@@ -138,6 +141,21 @@ def make_engine(
     return engine
 
 
+def end(engine: "DeepSpeedEngine") -> None:
+    """Leave whole weights in the model on every rank, and no more engine."""
+    whole: list[tuple[torch.nn.Parameter, torch.Tensor]] = []
+    if engine.zero_optimization_stage() == 3:
+        from deepspeed.runtime.zero import GatheredParameters  # noqa: PLC0415 - see make_engine
+
+        # One at a time; they would be given up again with the context.
+        for parameter in engine.module.parameters():
+            with GatheredParameters(parameter):
+                whole.append((parameter, parameter.data.clone()))
+    engine.destroy()
+    for parameter, weights in whole:
+        parameter.data = weights
+
+
 def save_state(engine: "DeepSpeedEngine", folder: Path) -> None:
     """Write weights that are trained, optimizer and schedule; every rank its share."""
     engine.save_checkpoint(str(folder), tag=_TAG, exclude_frozen_parameters=True)
@@ -154,6 +172,7 @@ def load_state(engine: "DeepSpeedEngine", folder: Path, *, universal: bool = Fal
 
     Raises InputError when a file is refused.
     """
+    decays = [group["weight_decay"] for group in engine.optimizer.param_groups]
     try:
         with torch.serialization.safe_globals(_records()):
             tag = _universal(folder) if universal else _TAG
@@ -166,6 +185,13 @@ def load_state(engine: "DeepSpeedEngine", folder: Path, *, universal: bool = Fal
         ) from error
     if loaded is None:
         raise RuntimeError(f"{folder} holds no state of a DeepSpeed engine")
+    # From the universal form, ZeRO 3 gives every group what the first one has, and all the same
+    # counter of steps, which each would count up.
+    for group, decay in zip(engine.optimizer.param_groups, decays, strict=True):
+        group["weight_decay"] = decay
+    for state in engine.optimizer.state.values():
+        if torch.is_tensor(state.get("step")):
+            state["step"] = state["step"].clone()
 
 
 def _records() -> list[Any]:
@@ -192,6 +218,16 @@ def _universal(folder: Path) -> str:
     return tag
 
 
+def _choose_for_muon(_: object, model: LossModel) -> None:
+    """Marks the matrices inside the blocks. DeepSpeed goes by names, and GPT-2's embeddings have
+    none of those that it knows."""
+    tables = [each for each in model.modules() if isinstance(each, torch.nn.Embedding)]
+    outside = {id(each.weight) for each in [*tables, model.causal.get_output_embeddings()]}
+    for parameter in model.parameters():
+        in_blocks = parameter.ndim >= 2 and id(parameter) not in outside
+        vars(parameter).update(use_muon=in_blocks, muon_num_heads=None)
+
+
 def _parameters(model: LossModel, config: TrainingConfig) -> list[Any]:
     """What is trained; norms and biases by themselves, without decay, where there is some."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -204,7 +240,9 @@ def _parameters(model: LossModel, config: TrainingConfig) -> list[Any]:
 
 def _zero(config: TrainingConfig) -> dict[str, Any]:
     on_host = {"device": "cpu", "pin_memory": True}
-    settings: dict[str, Any] = {"stage": config.zero_stage}
+    settings: dict[str, Any] = {
+        "stage": config.zero_stage, "stage3_param_persistence_threshold": WHOLE_BELOW
+    }  # fmt: skip
     if config.runtime.offload != "none":
         settings["offload_optimizer"] = on_host
     if config.runtime.offload == "all":

@@ -26,7 +26,7 @@ from tinysql.train.batches import Batch, batch_order, make_batch, total_weight
 from tinysql.train.canary import prove_layouts
 from tinysql.train.config import TrainingConfig
 from tinysql.train.cost import flops_per_token, most_memory, utilization
-from tinysql.train.engine import LossModel, computed_in, load_state, make_engine, save_state
+from tinysql.train.engine import LossModel, computed_in, end, load_state, make_engine, save_state
 from tinysql.train.probe import Probe
 from tinysql.train.rows import TokenizedRows
 from tinysql.train.validation import tried
@@ -110,9 +110,11 @@ def _fit(
         if at_milestone:
             run.validate(rows.validation, probe)
             run.checkpoint()
-        elif run.step % run.ask_every == 0 and not told and worker.is_ending():
-            told = True
-            run.checkpoint()
+        elif run.step % run.ask_every == 0:
+            ending = worker.is_ending()
+            if ending and not told:
+                run.checkpoint()
+            told = ending
     run.finish()
     return run.log
 
@@ -149,7 +151,8 @@ class _Run:
             raise InputError(
                 f"the checkpoint is of {state['world_size']} workers, this is {world_size}: "
                 f"{self.config.method} {self.config.optimizer} with zero_stage "
-                f"{self.config.zero_stage} resumes on as many; set resources.workers"
+                f"{self.config.zero_stage} resumes on as many: --workers {state['world_size']}, or "
+                "the same as resources.workers of its step"
             )
         engine = make_engine(model, self.config, world_size=world_size, universal=universal)
         load_state(engine, restore, universal=universal)
@@ -269,13 +272,13 @@ class _Run:
 
     def finish(self) -> None:
         """Leave whole weights in the model on every rank."""
-        self.engine.destroy()
+        end(self.engine)
 
     def _check_loss(self, loss: float) -> None:
         if not math.isfinite(loss):
             raise Diverged(
                 f"the loss is {loss} at step {self.step}: lower lr (got {self.config.lr}) or raise "
-                f"warmup_steps (got {self.config.warmup_steps}); the last checkpoint is kept"
+                f"warmup_steps (got {self.config.warmup_steps}); checkpoints are kept"
             )
 
     def _record(self, split: str, **values: float) -> None:

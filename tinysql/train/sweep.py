@@ -98,7 +98,8 @@ class SweepConfig(Config):
                 "grid.prompt_weight: it weighs the loss itself: set metric to "
                 "validation_exact_match, which it leaves comparable"
             )
-        trials_of(self)
+        if any(trial.training.execution_rows for trial in trials_of(self)):
+            raise ValueError("execution_rows: trials run no answers, leave it out")
         return self
 
 

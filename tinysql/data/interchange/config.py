@@ -84,6 +84,8 @@ def identify_import(config: ImportConfig) -> dict[str, Any]:
 
 def data_files(source: Path) -> list[Path]:
     """The data files of a source, sorted; raises InputError when there is none or one is huge."""
+    if source.parts[:1] == ("s3:",):
+        raise InputError("a source is no bucket: copy it to a directory of this machine first")
     if not source.exists():
         raise InputError(
             f"no file or directory {str(source)!r}; a Hub dataset needs its commit as revision"
