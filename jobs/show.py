@@ -1,9 +1,11 @@
 """The show verb: everything known of one artifact.
 
-    python -m jobs.show model/adamw-300x64-0123456789ab --store runs
+    python -m jobs.show model/adamw-300x64-0123456789ab --store runs --out model
 """
 
 import json
+import shutil
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +13,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from cluster.artifact import ArtifactRef
 from cluster.errors import UserError
 from cluster.manifest import Manifest, list_manifests
 from cluster.store import find_store
@@ -19,14 +22,29 @@ from jobs.entry import DEFAULT_STORE, Json, StoreUri, main, wants_json
 ArtifactName = Annotated[
     str, typer.Argument(metavar="ARTIFACT", help="How its path or its identity starts.")
 ]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="Copy its files to this new directory, their hashes checked."),
+]
 
 
-def show(artifact: ArtifactName, store: StoreUri = DEFAULT_STORE, json_output: Json = None) -> None:
-    """Show the manifest of an artifact: what made it, from what, and what is in it.
+def show(
+    artifact: ArtifactName,
+    store: StoreUri = DEFAULT_STORE,
+    out: Out = None,
+    json_output: Json = None,
+) -> None:
+    """Show the manifest of an artifact: what made it, from what, and what is in it; or take it out.
 
-    Example: tinysql show model/adamw-300x64-0123456789ab --store runs
+    Example: tinysql show model/adamw-300x64-0123456789ab --store runs --out model
     """
+    if out is not None and out.exists():
+        raise UserError(f"--out {out}: is there already, expected a new directory")
     path, manifest = _find(artifact, store)
+    if out is not None:
+        files = ArtifactRef(find_store(store), path, manifest.sha256).local_dir()
+        # Those of the cache are read-only.
+        shutil.copytree(files, out, copy_function=shutil.copyfile)
     if wants_json(json_output):
         print(json.dumps({"path": path, **manifest.model_dump(mode="json")}))  # noqa: T201
         return

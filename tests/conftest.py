@@ -30,6 +30,7 @@ from cluster.store import Store
 ROOT = Path(__file__).resolve().parent.parent
 FUNCTIONS = ROOT / "tests" / "cluster"
 sys.path.append(str(FUNCTIONS))  # ray_functions, under the name that workers import it by
+sys.path.append(str(ROOT / "tests"))  # small_tokenizers, and rivals.<name>
 
 
 class Config(BaseModel):

@@ -19,7 +19,8 @@ from transformers import (
 
 sys.path.append(str(Path(__file__).parent))
 
-from small_datasets import corpus, small_config, word_tokenizer, write_dataset  # noqa: E402
+from small_datasets import corpus, small_config, write_dataset  # noqa: E402
+from small_tokenizers import word_tokenizer  # noqa: E402
 
 ARCHITECTURES = ("gpt_neo", "llama", "qwen2", "qwen3")
 

@@ -4,7 +4,8 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
-from small_datasets import TOKENIZERS, corpus, read_rows, small_config, write_dataset
+from small_datasets import corpus, read_rows, small_config, write_dataset
+from small_tokenizers import TOKENIZERS
 
 from tinysql.data.reading.derive import derive
 from tinysql.data.reading.records import read_schema

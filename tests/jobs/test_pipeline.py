@@ -144,6 +144,11 @@ def test_ls_show_and_report_read_the_run(
     path = by_name(summary)["model"]["path"]
     shown = summary_of(tinysql("show", path, "--store", str(store), "--json").stdout)
     assert (shown["path"], shown["kind"]) == (path, "model")
+    assert tinysql("show", "model", "--store", str(store), "--out", "mine/model").returncode == 0
+    assert {file.name for file in (tmp_path / "mine" / "model").iterdir()} == {
+        ref["name"] for ref in shown["objects"]
+    }
+    assert "is there already" in tinysql("show", path, "--out", "mine/model").stderr
     told = tinysql("report", str(TINY), "--store", str(store), "--out", "page.html")
     assert told.returncode == 0, told.stderr
     page = (tmp_path / "page.html").read_text()

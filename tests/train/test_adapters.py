@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from tinysql.errors import InputError
 from tinysql.models.files import load_model, save_model
 from tinysql.train import engine as engine_module
-from tinysql.train.adapters import add_adapters, merged
+from tinysql.train.adapters import add_adapters, merged, save_adapter
 from tinysql.train.config import AdapterConfig, TrainingConfig
 from tinysql.train.engine import LossModel
 from tinysql.train.finetune import finetune
@@ -124,6 +124,25 @@ def test_finetune_writes_the_adapter_and_the_merged_model(
     assert written["parameters"] == model_of("qwen2").num_parameters()
     trained = sum(each.numel() for key, each in again.named_parameters() if "lora_" in key)
     assert written["trained_parameters"] == summary["trained_parameters"] == trained
+
+
+def test_trained_adapters_take_turns_on_one_base(splits: Splits, tmp_path: Path) -> None:
+    expected = {}
+    for name, changes in {"one": {}, "other": {"lr": 3e-2, "adapter": {"rank": 2}}}.items():
+        model = model_of("llama")
+        config = config_of(**changes)
+        adapted = add_adapters(model, config)
+        fit(model, splits, config, worker_of())
+        save_adapter(adapted, tmp_path / name)
+        expected[name] = logits(merged(adapted))
+    assert not torch.allclose(expected["one"], expected["other"], atol=1e-2)
+    base = model_of("llama")
+    base.set_attn_implementation("eager")
+    swapped = PeftModel.from_pretrained(base, str(tmp_path / "one"), adapter_name="one")
+    swapped.load_adapter(str(tmp_path / "other"), adapter_name="other")
+    for name in ("one", "other", "one"):
+        swapped.set_adapter(name)
+        torch.testing.assert_close(logits(swapped), expected[name], rtol=0, atol=1e-5)
 
 
 def test_layers_are_chosen_by_the_ends_of_their_names() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
+from small_tokenizers import TOKENIZERS
 from training_models import kept_in, restored_from, worker_of
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -23,7 +24,7 @@ from tinysql.train.config import TrainingConfig
 from tinysql.train.engine import LossModel
 from tinysql.train.finetune import finetune
 from tinysql.train.fit import Splits, fit
-from tinysql.train.rows import TokenizedRows, prompts_and_completions
+from tinysql.train.rows import TokenizedRows, corpus, prompts_and_completions
 from tinysql.train.worker import Record
 
 pytestmark = pytest.mark.usefixtures("gang_of_one")
@@ -36,8 +37,10 @@ MUON = PLAIN.model_copy(update={"optimizer": "muon"})
 SHARDED = PLAIN.model_copy(update={"zero_stage": 1})
 
 
-def model_of(model_type: str = "llama", *, vocab_size: int = 1000) -> PreTrainedModel:
-    config = ArchitectureConfig(type=model_type, **DIMENSIONS)
+def model_of(
+    model_type: str = "llama", *, vocab_size: int = 1000, **changes: Any
+) -> PreTrainedModel:
+    config = ArchitectureConfig(type=model_type, **{**DIMENSIONS, **changes})
     return build_model(config, vocab_size=vocab_size, end_token=0, seed=3)
 
 
@@ -157,6 +160,23 @@ def test_finetune_writes_the_trained_model_its_log_and_summary(
         name: w.shape for name, w in others.items()
     }
     assert not any(torch.equal(weights[name], others[name]) for name in weights)
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_finetune_takes_tokenizers_of_other_kinds(kind: str, dataset: Path, tmp_path: Path) -> None:
+    """Words in pieces, blanks inside tokens, and a token that begins every text."""
+    texts = list(corpus(dataset))
+    tokenizer = TOKENIZERS[kind](texts)
+    base, out_dir = tmp_path / "base", tmp_path / "out"
+    out_dir.mkdir()
+    save_model(model_of(vocab_size=len(tokenizer), max_tokens=512), tokenizer, base)
+    config = PLAIN
+    finetune(
+        out_dir, dataset=dataset, base=base, config=config, **worker_of(cache=tmp_path)._asdict()
+    )
+    losses = [row["loss"] for row in pq.read_table(out_dir / "log.parquet").to_pylist()]
+    assert losses[-1] < losses[0]
+    assert load_model(out_dir).tokenizer(texts[0])["input_ids"] == tokenizer(texts[0])["input_ids"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from training_models import kept_in, model_of, restored_from, worker_of
 from tinysql.errors import InputError
 from tinysql.train import engine as engine_module
 from tinysql.train import fit as fit_module
+from tinysql.train.batches import Batch
 from tinysql.train.config import TrainingConfig
 from tinysql.train.fit import Splits, fit
 from tinysql.train.worker import Record
@@ -98,7 +99,26 @@ def test_a_loss_that_is_no_number_ends_training_in_one_line(
     with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+: lower lr") as raised:
         fit(model_of("llama"), splits, config, worker_of(save=kept_in(tmp_path)))
     assert "\n" not in str(raised.value)
+
+
+def test_a_loss_that_is_no_number_any_more_leaves_the_checkpoint(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def poisoned_batch(*args: Any, **kwargs: Any) -> Batch:
+        batch = original(*args, **kwargs)
+        weight = math.inf if list(tmp_path.iterdir()) else 1.0
+        return batch._replace(weights=batch.weights * weight)
+
+    original = fit_module.make_batch
+    monkeypatch.setattr(fit_module, "make_batch", poisoned_batch)
+    config = config_of(steps=30)
+    with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+: .*s are kept"):
+        fit(model_of("llama"), splits, config, worker_of(save=kept_in(tmp_path)))
+    assert [path.name for path in tmp_path.iterdir()] == ["3"]
     assert all(math.isfinite(loss) for loss in _losses_in(tmp_path))
+    monkeypatch.undo()
+    worker = worker_of(restore=restored_from(tmp_path / "3"))
+    assert fit(model_of("llama"), splits, config, worker)[-1]["step"] == 30
 
 
 def test_weights_that_are_no_numbers_are_never_kept(splits: Splits, tmp_path: Path) -> None:
