@@ -60,8 +60,8 @@ class StepKind:
 class Resources:
     """Where a step runs: runtime only, never in its identity.
 
-    workers None means as many as fit; gpus_per_worker None means one where the cluster has GPUs and
-    the step can use them, 0 means none.
+    workers None means as many as fit, of a training on CPUs at most two; gpus_per_worker None means
+    one where the cluster has GPUs and the step can use them, 0 means none.
     """
 
     workers: int | None = None

@@ -9,9 +9,10 @@ import hashlib
 import itertools
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -31,14 +32,15 @@ _LAYOUT = 2
 """Of these files; another number makes them anew."""
 
 
-class TokenizedRows(NamedTuple):
+@dataclass(frozen=True)
+class TokenizedRows:
     """Rows as one run of token ids: row i is ids[starts[i]:starts[i + 1]]."""
 
     ids: NDArray[np.int32]
     starts: NDArray[np.int64]
     prompt_lengths: NDArray[np.int64]
 
-    @property
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens per row: prompt, completion and end of sequence."""
         return np.diff(self.starts)
