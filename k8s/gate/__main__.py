@@ -11,7 +11,7 @@ Prometheus' operator are where its monitoring.coreos.com_*.yaml lie in that fold
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from k8s.gate import (
@@ -32,6 +32,15 @@ from k8s.gate import (
 from k8s.gate.build import NotBuilt, built
 from k8s.gate.manifests import Manifest
 from k8s.gate.problem import Problem
+
+CHECKS: dict[str, Callable[[list[Manifest]], Iterator[Problem]]] = {
+    each.__name__.rpartition(".")[2]: each.check
+    for each in (
+        core, operator, kueue, policy, pods, secrets, quota, scheduling, rights, network, watching,
+        agreement,
+    )
+}  # fmt: skip
+"""What needs nothing but the manifests, by the name of its module."""
 
 
 def main() -> int:
@@ -69,18 +78,8 @@ def check(manifests: list[Manifest], definitions: Path | None) -> Iterator[Probl
     """Everything that is wrong; definitions None: without the schemas of Ray's own kinds."""
     if definitions is not None:
         yield from crds.check(manifests, definitions)
-    yield from core.check(manifests)
-    yield from operator.check(manifests)
-    yield from kueue.check(manifests)
-    yield from policy.check(manifests)
-    yield from pods.check(manifests)
-    yield from secrets.check(manifests)
-    yield from quota.check(manifests)
-    yield from scheduling.check(manifests)
-    yield from rights.check(manifests)
-    yield from network.check(manifests)
-    yield from watching.check(manifests)
-    yield from agreement.check(manifests)
+    for each in CHECKS.values():
+        yield from each(manifests)
 
 
 if __name__ == "__main__":
