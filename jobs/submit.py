@@ -68,19 +68,7 @@ def submit_run(
 
     Example: tinysql submit quickstart --address http://HEAD:8265 --store s3://bucket/prefix
     """
-    if kubernetes == bool(address):
-        raise UserError("expected one of --address http://HEAD:8265 and --kubernetes")
-    if not kubernetes and store is None:
-        raise UserError("--store: expected s3://bucket/prefix, which every machine can reach")
-    if store is not None and not store.startswith(("s3://", "/")):
-        raise UserError(
-            f"--store {store!r}: expected s3://bucket/prefix, or a directory that every machine has"
-        )
-    if working_dir is not None and (kubernetes or not working_dir.is_dir()):
-        raise UserError(
-            f"--working-dir {str(working_dir)!r}: expected a folder, with --address: pods have "
-            "their image"
-        )
+    _check_where(kubernetes, address, store, working_dir)
     if verb != "nightly" and (date is not None or late_hours != LATE_HOURS):
         raise UserError("--date and --late-hours: only --verb nightly has a date")
     options = [f"--set={each}" for each in overrides or ()]
@@ -117,6 +105,24 @@ def submit_run(
                 console, {"date": date, "verdict": "failed", "reasons": [f"see the job {name}"]}
             )
         sys.exit(1)
+
+
+def _check_where(
+    kubernetes: bool, address: str | None, store: str | None, working_dir: Path | None
+) -> None:
+    if kubernetes == bool(address):
+        raise UserError("expected one of --address http://HEAD:8265 and --kubernetes")
+    if not kubernetes and store is None:
+        raise UserError("--store: expected s3://bucket/prefix, which every machine can reach")
+    if store is not None and not store.startswith(("s3://", "/")):
+        raise UserError(
+            f"--store {store!r}: expected s3://bucket/prefix, or a directory that every machine has"
+        )
+    if working_dir is not None and (kubernetes or not working_dir.is_dir()):
+        raise UserError(
+            f"--working-dir {str(working_dir)!r}: expected a folder, with --address: pods have "
+            "their image"
+        )
 
 
 def _inline(recipe: Path) -> str:
