@@ -60,6 +60,14 @@ def test_saved_model_of_half_precision_loads_in_full(tmp_path: Path) -> None:
     assert load_model(tmp_path).model.dtype == torch.float32
 
 
+def test_a_model_with_a_sharded_weight_is_not_saved(tmp_path: Path) -> None:
+    model, tokenizer = made("llama")
+    model.lm_head.weight.data = torch.empty(0)
+    with pytest.raises(RuntimeError, match="not whole: .* is empty"):
+        save_model(model, tokenizer, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
 def test_saving_the_same_model_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     folders = [tmp_path / "one", tmp_path / "two"]
     for each in folders:
@@ -129,6 +137,11 @@ def no_end_token(folder: Path) -> None:
     edit_json(folder / "tokenizer_config.json", eos_token=None, pad_token=None)
 
 
+def tokenizer_of_a_larger_model(folder: Path) -> None:
+    words = " ".join(f"word{number}" for number in range(500))
+    train_tokenizer([words], vocab_size=900).save_pretrained(folder)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -145,6 +158,7 @@ def no_end_token(folder: Path) -> None:
         no_tokenizer,
         broken_tokenizer,
         no_end_token,
+        tokenizer_of_a_larger_model,
     ],
 )
 def test_loading_a_damaged_model_is_refused_in_one_line(

@@ -113,6 +113,16 @@ def test_local_base_that_is_no_model_is_refused(tmp_path: Path) -> None:
         identity_of(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("runtime", "workers"), [({}, {1, 2, 4}), ({"micro_rows": 4}, {1, 2}), ({"micro_rows": 8}, {1})]
+)
+def test_workers_share_passes_evenly(runtime: dict[str, int], workers: set[int]) -> None:
+    config = config_of(batch_rows=8, runtime=runtime)
+    assert {n for n in (1, 2, 4) if config.shared_rows % n == 0} == workers
+    for number in workers:
+        config.rows_per_worker(number)
+
+
 def test_hub_base_counts_by_name_and_commit() -> None:
     one = identify_base(BaseConfig(source="org/model", revision=COMMIT, vocab_size=500))
     assert one == {"source": "org/model", "revision": COMMIT}

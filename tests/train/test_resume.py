@@ -190,6 +190,19 @@ def test_a_machine_about_to_go_is_answered_with_one_checkpoint_more(
     assert all(torch.equal(weights[name], others[name]) for name in weights)
 
 
+def test_every_notice_is_answered_with_a_checkpoint(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "ASK_SECONDS", 0.0)  # at every step
+    asked = itertools.count(1)
+    worker = worker_of(
+        save=kept_in(tmp_path), is_ending=lambda: next(asked) in (2, 3, 5)
+    )
+    fit(model_of("llama"), splits, config_of(steps=100), worker)
+    saved = {int(path.name) for path in tmp_path.iterdir()}
+    assert sorted(saved - set(range(10, 101, 10))) == [2, 5]
+
+
 class Planted:
     """Unpickling it makes a file."""
 
