@@ -12,7 +12,7 @@ from cluster.manifest import ARTIFACT_OBJECT, MANIFEST_NAME, Record, read_manife
 from cluster.store import Store
 
 POINTER = "champion"
-KIND = "model"
+_KIND = "model"
 """Of artifact; nothing else answers questions."""
 _log = logging.getLogger(__name__)
 
@@ -64,8 +64,8 @@ def named(store: Store, path: str) -> Champion:
     manifest = read_manifest(store, path) if is_path else None
     if manifest is None:
         raise UserError(f"{path} is no artifact of {store.uri}, or not any more; see `tinysql ls`")
-    if manifest.kind != KIND:
-        raise UserError(f"{path} is a {manifest.kind}: expected a {KIND}, see `tinysql ls`")
+    if manifest.kind != _KIND:
+        raise UserError(f"{path} is a {manifest.kind}: expected a {_KIND}, see `tinysql ls`")
     return Champion(path=path, manifest_sha256=manifest.sha256)
 
 

@@ -96,7 +96,7 @@ def open_store(uri: str) -> Store:
 
 
 def existing_store(uri: str) -> Store:
-    """The same where something is to be changed that is there. Raises UserError in one line."""
+    """The proven store, of which the directory is there already. Raises UserError in one line."""
     store = Store(_absolute(uri))
     if store.is_directory and not Path(store.uri).is_dir():
         raise UserError(f"store {store.uri!r}: there is no such directory")

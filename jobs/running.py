@@ -78,9 +78,10 @@ def run_targets(
     without the summary, since the caller has one of its own.
     """
     console = stderr_console()
-    planned = plan(targets, find_store(options.store))
+    store = find_store(options.store)
+    planned = plan(targets, store)
     if options.dry_run:
-        _print_plan(about, options, planned, _newest(options, planned))
+        _print_plan(about, options, planned, _newest(store, planned))
         return []
     finished: Iterator[Result]
     if all(entry.manifest for entry in planned):
@@ -128,11 +129,11 @@ def _git_commit() -> str | None:
     return commit if Path(top) == checkout else None
 
 
-def _newest(options: Options, planned: Sequence[Planned]) -> dict[str, Manifest]:
+def _newest(store: Store, planned: Sequence[Planned]) -> dict[str, Manifest]:
     """The artifact of each kind that was made last, where something is to be made."""
     if all(entry.manifest for entry in planned):
         return {}
-    found = list_manifests(find_store(options.store)).values()
+    found = list_manifests(store).values()
     return {each.kind: each for each in sorted(found, key=lambda each: each.timings.finished)}
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from cluster.artifact import ArtifactRef
 from cluster.errors import UserError
 from cluster.manifest import Manifest, list_manifests
-from cluster.store import find_store
+from cluster.store import Store, find_store
 from jobs.entry import DEFAULT_STORE, Json, StoreUri, main, wants_json
 
 ArtifactName = Annotated[
@@ -40,9 +40,10 @@ def show(
     """
     if out is not None and out.exists():
         raise UserError(f"--out {out}: is there already, expected a new directory")
-    path, manifest = _find(artifact, store)
+    there = find_store(store)
+    path, manifest = _find(artifact, there)
     if out is not None:
-        files = ArtifactRef(find_store(store), path, manifest.sha256).local_dir()
+        files = ArtifactRef(there, path, manifest.sha256).local_dir()
         # Those of the cache are read-only.
         shutil.copytree(files, out, copy_function=shutil.copyfile)
     if wants_json(json_output):
@@ -61,8 +62,8 @@ def show(
     console.print(objects)
 
 
-def _find(artifact: str, store: str) -> tuple[str, Manifest]:
-    manifests = list_manifests(find_store(store))
+def _find(artifact: str, store: Store) -> tuple[str, Manifest]:
+    manifests = list_manifests(store)
     found = {
         path: manifest
         for path, manifest in manifests.items()
@@ -71,7 +72,7 @@ def _find(artifact: str, store: str) -> tuple[str, Manifest]:
     if len(found) != 1:
         matches = ", ".join(found) or "none"
         raise UserError(
-            f"artifact {artifact!r} in {store}: expected one match, got {matches}; "
+            f"artifact {artifact!r} in {store.uri}: expected one match, got {matches}; "
             "see `tinysql ls`"
         )
     return next(iter(found.items()))

@@ -144,7 +144,7 @@ def test_readers_of_an_empty_store_say_so_and_write_nothing(tinysql: Tinysql, tm
     assert json.loads(listed.stdout.splitlines()[-1]) == {"store": "runs", "artifacts": []}
     collected = tinysql("gc", "--dry-run", "--json")
     assert json.loads(collected.stdout.splitlines()[-1])["removed"] == []
-    assert_one_line(tinysql("show", "dataset/x"), "'dataset/x' in runs", "tinysql ls")
+    assert_one_line(tinysql("show", "dataset/x"), "'dataset/x' in /", "/runs: exp", "tinysql ls")
     assert everything_below(tmp_path) == []
 
 
